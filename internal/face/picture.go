@@ -1,0 +1,186 @@
+package face
+
+import (
+	"image"
+	"image/color"
+)
+
+// Picture is a decoded photo that knows which way is up. Its pixels stay in the
+// decoder's own format until a region is asked for: a 12-megapixel photo is
+// never copied whole.
+type Picture struct {
+	img         image.Image
+	orientation int // EXIF, 1 to 8
+}
+
+// NewPicture wraps an upright image.
+func NewPicture(img image.Image) *Picture { return &Picture{img: img, orientation: 1} }
+
+// Size returns width and height of the upright photo in pixels.
+func (p *Picture) Size() (w, h int) {
+	s := p.img.Bounds().Size()
+	if p.orientation >= 5 {
+		return s.Y, s.X
+	}
+	return s.X, s.Y
+}
+
+// Region returns the part r of the upright photo, each side divided by f and
+// rounded up: a pixel is the mean of the f x f block that it stands for. r is
+// clipped to the photo.
+func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
+	w, h := p.Size()
+	r = r.Intersect(image.Rect(0, 0, w, h))
+	src := unrotate(r, w, h, p.orientation).Add(p.img.Bounds().Min)
+	return rotate(reduce(p.img, src, f), p.orientation)
+}
+
+// unrotate maps a rectangle of the upright w x h photo to the stored picture.
+func unrotate(r image.Rectangle, w, h, orientation int) image.Rectangle {
+	x0, y0, x1, y1 := r.Min.X, r.Min.Y, r.Max.X, r.Max.Y
+	switch orientation {
+	case 2: // mirrored left to right
+		return image.Rect(w-x1, y0, w-x0, y1)
+	case 3: // turned by 180 degrees
+		return image.Rect(w-x1, h-y1, w-x0, h-y0)
+	case 4: // mirrored top to bottom
+		return image.Rect(x0, h-y1, x1, h-y0)
+	case 5: // transposed
+		return image.Rect(y0, x0, y1, x1)
+	case 6: // needs a quarter turn clockwise
+		return image.Rect(y0, w-x1, y1, w-x0)
+	case 7: // transposed the other way
+		return image.Rect(h-y1, w-x1, h-y0, w-x0)
+	case 8: // needs a quarter turn anticlockwise
+		return image.Rect(h-y1, x0, h-y0, x1)
+	}
+	return r
+}
+
+// rotate brings a stored picture upright.
+func rotate(src *image.RGBA, orientation int) *image.RGBA {
+	if orientation < 2 || orientation > 8 {
+		return src
+	}
+	sw, sh := src.Rect.Dx(), src.Rect.Dy()
+	w, h := sw, sh
+	if orientation >= 5 {
+		w, h = sh, sw
+	}
+	dst := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			var sx, sy int
+			switch orientation {
+			case 2:
+				sx, sy = w-1-x, y
+			case 3:
+				sx, sy = w-1-x, h-1-y
+			case 4:
+				sx, sy = x, h-1-y
+			case 5:
+				sx, sy = y, x
+			case 6:
+				sx, sy = y, w-1-x
+			case 7:
+				sx, sy = h-1-y, w-1-x
+			case 8:
+				sx, sy = h-1-y, x
+			}
+			copy(dst.Pix[y*dst.Stride+4*x:][:4], src.Pix[sy*src.Stride+4*sx:][:4])
+		}
+	}
+	return dst
+}
+
+// reduce averages f x f blocks of the stored picture. Integer sums make it the
+// same on every processor.
+func reduce(img image.Image, r image.Rectangle, f int) *image.RGBA {
+	w, h := (r.Dx()+f-1)/f, (r.Dy()+f-1)/f
+	dst := image.NewRGBA(image.Rect(0, 0, w, h))
+	at := sampler(img)
+	for y := range h {
+		y0, y1 := r.Min.Y+y*f, min(r.Min.Y+(y+1)*f, r.Max.Y)
+		for x := range w {
+			x0, x1 := r.Min.X+x*f, min(r.Min.X+(x+1)*f, r.Max.X)
+			c := at(x0, y0, x1, y1)
+			o := y*dst.Stride + 4*x
+			dst.Pix[o], dst.Pix[o+1], dst.Pix[o+2], dst.Pix[o+3] = c.R, c.G, c.B, 0xff
+		}
+	}
+	return dst
+}
+
+// sampler returns a function giving the mean colour of a block, with a short
+// way for what JPEG and PNG files decode to.
+func sampler(img image.Image) func(x0, y0, x1, y1 int) color.RGBA {
+	switch m := img.(type) {
+	case *image.YCbCr:
+		return func(x0, y0, x1, y1 int) color.RGBA { return meanYCbCr(m, x0, y0, x1, y1) }
+	case *image.Gray:
+		return func(x0, y0, x1, y1 int) color.RGBA {
+			var sum, n int
+			for y := y0; y < y1; y++ {
+				for _, v := range m.Pix[m.PixOffset(x0, y) : m.PixOffset(x0, y)+x1-x0] {
+					sum += int(v)
+				}
+			}
+			n = (x1 - x0) * (y1 - y0)
+			v := uint8((sum + n/2) / n)
+			return color.RGBA{v, v, v, 0xff}
+		}
+	case image.RGBA64Image:
+		return func(x0, y0, x1, y1 int) color.RGBA { return meanRGBA64(m.RGBA64At, x0, y0, x1, y1) }
+	}
+	return func(x0, y0, x1, y1 int) color.RGBA {
+		return meanRGBA64(func(x, y int) color.RGBA64 {
+			r, g, b, a := img.At(x, y).RGBA()
+			return color.RGBA64{R: uint16(r), G: uint16(g), B: uint16(b), A: uint16(a)}
+		}, x0, y0, x1, y1)
+	}
+}
+
+// meanYCbCr averages luma and chroma apart and converts once.
+func meanYCbCr(m *image.YCbCr, x0, y0, x1, y1 int) color.RGBA {
+	var sumY int
+	for y := y0; y < y1; y++ {
+		o := m.YOffset(x0, y)
+		for _, v := range m.Y[o : o+x1-x0] {
+			sumY += int(v)
+		}
+	}
+	n := (x1 - x0) * (y1 - y0)
+
+	// Chroma offsets step by one per subsampled column and by CStride per row.
+	c0, c1 := m.COffset(x0, y0), m.COffset(x1-1, y0)
+	rows := (m.COffset(x0, y1-1) - c0) / max(1, m.CStride)
+	var sumCb, sumCr int
+	for row := 0; row <= rows; row++ {
+		lo, hi := c0+row*m.CStride, c1+row*m.CStride+1
+		for i, v := range m.Cb[lo:hi] {
+			sumCb += int(v)
+			sumCr += int(m.Cr[lo+i])
+		}
+	}
+	nc := (rows + 1) * (c1 - c0 + 1)
+	r, g, b := color.YCbCrToRGB(uint8((sumY+n/2)/n), uint8((sumCb+nc/2)/nc), uint8((sumCr+nc/2)/nc))
+	return color.RGBA{r, g, b, 0xff}
+}
+
+// meanRGBA64 averages a block over white: a cut-out selfie in a PNG with a
+// transparent ground must not turn dark.
+func meanRGBA64(at func(x, y int) color.RGBA64, x0, y0, x1, y1 int) color.RGBA {
+	var r, g, b int
+	for y := y0; y < y1; y++ {
+		for x := x0; x < x1; x++ {
+			c := at(x, y) // premultiplied by alpha
+			white := 0xffff - int(c.A)
+			r += int(c.R) + white
+			g += int(c.G) + white
+			b += int(c.B) + white
+		}
+	}
+	n := (x1 - x0) * (y1 - y0)
+	to8 := func(sum int) uint8 { return uint8((sum/n + 128) / 257) }
+	return color.RGBA{to8(r), to8(g), to8(b), 0xff}
+}
