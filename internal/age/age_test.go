@@ -1,0 +1,189 @@
+package age_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/agequote/agequote/internal/age"
+)
+
+// uniform is a distribution that is flat from low to high, both included.
+func uniform(low, high int) age.Distribution {
+	output := make([]float32, 100)
+	for k := low; k <= high; k++ {
+		output[k] = 1
+	}
+	d, err := age.NewDistribution(output)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func TestDistribution(t *testing.T) {
+	tests := []struct {
+		name             string
+		d                age.Distribution
+		mean, median, sd float64
+	}{
+		{"one age", uniform(42, 42), 42, 42, 0},
+		{"two ages", uniform(40, 41), 40.5, 40.5, 0.5},
+		{"a decade", uniform(30, 39), 34.5, 34.5, math.Sqrt((100 - 1) / 12.0)},
+		{"newborn", uniform(0, 0), 0, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, v := range []struct {
+				name      string
+				got, want float64
+			}{
+				{"Mean", tt.d.Mean(), tt.mean},
+				{"median", tt.d.Quantile(0.5), tt.median},
+				{"SD", tt.d.SD(), tt.sd},
+			} {
+				if math.Abs(v.got-v.want) > 1e-4 {
+					t.Errorf("%s = %v, want %v", v.name, v.got, v.want)
+				}
+			}
+		})
+	}
+}
+
+func TestNewDistributionRefuses(t *testing.T) {
+	nan := float32(math.NaN())
+	for _, output := range [][]float32{nil, {0, 0}, {-0.1, 1.1}, {nan, 1}, {float32(math.Inf(1)), 1}} {
+		if d, err := age.NewDistribution(output); err == nil {
+			t.Errorf("NewDistribution(%v) = %v, want an error", output, d)
+		}
+	}
+}
+
+// people draws photos whose true ages scatter about what a network says, with a
+// bias that the intervals must find.
+func people(r *rand.Rand, n int, source string, bias float64) []age.Labelled {
+	photos := make([]age.Labelled, n)
+	for i := range photos {
+		low := 5 + r.IntN(60)
+		width := 4 + r.IntN(20)
+		d := uniform(low, low+width)
+		years := math.Round(d.Mean() + bias + r.NormFloat64()*d.SD())
+		photos[i] = age.Labelled{Distribution: d, Age: max(0, years), Source: source}
+	}
+	return photos
+}
+
+var settings = age.Settings{Coverage: 0.9, Point: age.PointMean, SpreadFloor: 2, Bins: 3, AbstainShare: 0.01}
+
+// coverage is the share of photos whose age lies in its interval.
+func coverage(t *testing.T, c age.Calibration, photos []age.Labelled) float64 {
+	t.Helper()
+	held, n := 0, 0
+	for _, p := range photos {
+		e, err := c.Estimate(p.Distribution, age.PointMean)
+		if errors.Is(err, age.ErrUnsure) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+		if *e.Low <= p.Age && p.Age <= *e.High {
+			held++
+		}
+	}
+	return float64(held) / float64(n)
+}
+
+// TestCalibrateCovers measures on new photos of each kind, one of which is read
+// six years too young.
+func TestCalibrateCovers(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	c, err := age.Calibrate(append(people(r, 3000, "a", 0), people(r, 3000, "b", 6)...), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for source, bias := range map[string]float64{"a": 0, "b": 6} {
+		// Each source alone has at least the coverage asked for; the other
+		// source's tail makes it more.
+		if got := coverage(t, c, people(r, 5000, source, bias)); got < 0.89 || got > 0.99 {
+			t.Errorf("coverage of source %s = %.3f", source, got)
+		}
+	}
+
+	alone, err := age.Calibrate(people(r, 6000, "a", 0), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := coverage(t, alone, people(r, 10000, "a", 0)); got < 0.89 || got > 0.92 {
+		t.Errorf("coverage of a single source = %.3f, want about 0.9", got)
+	}
+}
+
+func TestCalibrateNeedsPhotos(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	if c, err := age.Calibrate(people(r, 20, "a", 0), settings); err == nil {
+		t.Errorf("Calibrate on 20 photos = %+v, want an error: they have no tail of 5%%", c)
+	}
+}
+
+// TestEstimateProperties holds for every distribution: the interval holds the
+// estimate, ends at 0 and Oldest, and what is stored gives the same again.
+func TestEstimateProperties(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	c, err := age.Calibrate(people(r, 2000, "a", 3), settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2000 {
+		output := make([]float32, 100)
+		for range 1 + r.IntN(5) {
+			output[r.IntN(100)] += r.Float32()
+		}
+		d, err := age.NewDistribution(output)
+		if err != nil {
+			continue // all zero
+		}
+		e, err := c.Estimate(d, age.PointMedian)
+		if errors.Is(err, age.ErrUnsure) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !(0 <= *e.Low && *e.Low <= *e.Age && *e.Age <= *e.High && *e.High <= age.Oldest) {
+			t.Fatalf("distribution %d: low %v, age %v, high %v", i, *e.Low, *e.Age, *e.High)
+		}
+		if *e.High-*e.Low > c.AbstainWidth {
+			t.Fatalf("distribution %d: %v years wide, unsure from %v", i, *e.High-*e.Low, c.AbstainWidth)
+		}
+		again, err := c.Estimate(e.Distribution, age.PointMedian)
+		if err != nil || *again.Age != *e.Age || *again.Low != *e.Low || *again.High != *e.High {
+			t.Fatalf("distribution %d: stored gives %v to %v, was %v to %v", i, *again.Low, *again.High, *e.Low, *e.High)
+		}
+	}
+}
+
+func TestPriceAge(t *testing.T) {
+	for years, want := range map[float64]int{42: 42, 42.4: 42, 42.5: 43, 0: 0} {
+		if got := age.PriceAge(years); got != want {
+			t.Errorf("PriceAge(%v) = %d, want %d", years, got, want)
+		}
+	}
+}
+
+func ExampleCalibration_Estimate() {
+	c := age.Calibration{
+		Method: age.Method, Coverage: 0.9, SpreadFloor: 5, AbstainWidth: 50,
+		Bins: []age.Bin{{From: 0, Low: -1, High: 1.5}},
+	}
+	output := make([]float32, 100)
+	output[40], output[44] = 1, 1 // mean 42, standard deviation 2
+	d, _ := age.NewDistribution(output)
+
+	e, err := c.Estimate(d, age.PointMean)
+	fmt.Println(*e.Age, *e.Low, *e.High, *e.Coverage, err)
+	// Output: 42 35 52.5 0.9 <nil>
+}
