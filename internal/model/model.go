@@ -1,0 +1,150 @@
+// Package model reads an age from a photo with a model package: a folder with
+// a manifest, the networks and a model card. It is the one way from bytes to
+// age distribution; predict, evaluation and training go it alike.
+package model
+
+import (
+	"errors"
+	"fmt"
+	"image"
+
+	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/onnx"
+	"github.com/agequote/agequote/internal/reason"
+)
+
+// ErrUse says that the package may not be used for what was asked.
+var ErrUse = errors.New("model is for research only and this deployment does not allow that")
+
+// Options of a model.
+type Options struct {
+	AllowResearch bool // else a package with use "research" is refused
+	Threads       int  // of each network; zero means 1
+}
+
+// Model is a loaded package. It is safe for concurrent use.
+type Model struct {
+	pkg      *Package
+	reader   *face.Reader
+	detector *onnx.Session
+	network  *onnx.Session
+}
+
+// Open loads a package's networks. ONNX Runtime must have been started. It
+// returns ErrUse for a research model that is not allowed.
+func Open(p *Package, o Options) (*Model, error) {
+	if p.Manifest.Use == Research && !o.AllowResearch {
+		return nil, ErrUse
+	}
+	threads := onnx.Options{Threads: o.Threads}
+	detector, err := onnx.Open(p.files[p.Manifest.Detector.File], face.DetectorInput, face.DetectorOutputs, threads)
+	if err != nil {
+		return nil, fmt.Errorf("open face detector: %w", err)
+	}
+	n := p.Manifest.Network
+	network, err := onnx.Open(p.files[n.File], n.Input, []string{n.Output}, threads)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open age network: %w", err), detector.Close())
+	}
+	return &Model{
+		pkg:      p,
+		reader:   &face.Reader{Detector: detector},
+		detector: detector,
+		network:  network,
+	}, nil
+}
+
+// Close frees the networks.
+func (m *Model) Close() error { return errors.Join(m.detector.Close(), m.network.Close()) }
+
+// Manifest describes the model.
+func (m *Model) Manifest() *Manifest { return m.pkg.Manifest }
+
+// Hash is "sha256:..." of the model's manifest.
+func (m *Model) Hash() string { return m.pkg.Hash }
+
+// Reading is all that was read from one photo.
+type Reading struct {
+	Face         *face.Face
+	Distribution age.Distribution
+}
+
+// Read goes from a photo's bytes to the distribution over ages. A refusal is a
+// reason.Error; any other error is a fault of ours.
+func (m *Model) Read(photo []byte) (Reading, error) {
+	f, err := m.reader.Read(photo)
+	if err != nil {
+		return Reading{}, err
+	}
+	d, err := m.Distribution(f.Crop)
+	return Reading{Face: f, Distribution: d}, err
+}
+
+// Distribution runs the age network on an aligned crop.
+func (m *Model) Distribution(crop *image.RGBA) (age.Distribution, error) {
+	prepare := m.pkg.Manifest.Network.Prepare
+	output, err := m.run(prepare.input(crop, false))
+	if err != nil {
+		return nil, err
+	}
+	if prepare.Mirror {
+		mirrored, err := m.run(prepare.input(crop, true))
+		if err != nil {
+			return nil, err
+		}
+		for k := range output {
+			output[k] = (output[k] + mirrored[k]) / 2
+		}
+	}
+	return age.NewDistribution(output)
+}
+
+func (m *Model) run(input []float32) ([]float32, error) {
+	n := m.pkg.Manifest.Network
+	outputs, err := m.network.Run(input, 1, 3, int64(n.Prepare.Size), int64(n.Prepare.Size))
+	if err != nil {
+		return nil, fmt.Errorf("run age network: %w", err)
+	}
+	if len(outputs[0]) != n.Classes {
+		return nil, fmt.Errorf("run age network: %d classes, manifest says %d", len(outputs[0]), n.Classes)
+	}
+	return outputs[0], nil
+}
+
+// Estimate goes from a photo's bytes to an age with its interval. A refusal is
+// a reason.Error, of code unsure where the interval is too wide.
+func (m *Model) Estimate(photo []byte) (age.Estimate, error) {
+	r, err := m.Read(photo)
+	if err != nil {
+		return age.Estimate{}, err
+	}
+	e, err := m.pkg.Manifest.Calibration.Estimate(r.Distribution, m.pkg.Manifest.Point)
+	if errors.Is(err, age.ErrUnsure) {
+		return age.Estimate{}, reason.New(reason.Unsure, nil)
+	}
+	return e, err
+}
+
+// input lays a crop out as planes, [3, Size, Size].
+func (p Preprocessing) input(crop *image.RGBA, mirror bool) []float32 {
+	plane := p.Size * p.Size
+	planes := make([]float32, 3*plane)
+	order := [3]int{0, 1, 2}
+	if p.Channels == "bgr" {
+		order = [3]int{2, 1, 0}
+	}
+	for y := range p.Size {
+		for x := range p.Size {
+			from := x
+			if mirror {
+				from = p.Size - 1 - x
+			}
+			pixel := crop.Pix[y*crop.Stride+4*from:]
+			for c, channel := range order {
+				planes[c*plane+y*p.Size+x] = (float32(pixel[channel]) - p.Mean[c]) * p.Scale
+			}
+		}
+	}
+	return planes
+}

@@ -1,0 +1,181 @@
+package model_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/agequote/agequote/internal/model"
+	"github.com/agequote/agequote/internal/onnx/onnxtest"
+	"github.com/agequote/agequote/internal/reason"
+)
+
+const packageDir = "../../models"
+
+func readManifest(t testing.TB) []byte {
+	t.Helper()
+	b, err := os.ReadFile(packageDir + "/" + model.ManifestName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func openModel(t testing.TB) *model.Model {
+	t.Helper()
+	onnxtest.Require(t)
+	pkg, err := model.ReadPackage(os.DirFS(packageDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Open(pkg, model.Options{AllowResearch: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// TestEstimateSelfies reads the sample selfies: a woman of 42 or 43 and one of
+// 77 or 78.
+func TestEstimateSelfies(t *testing.T) {
+	m := openModel(t)
+	for name, years := range map[string]float64{"astronaut.png": 42, "grace_hopper.jpg": 77} {
+		t.Run(name, func(t *testing.T) {
+			photo, err := os.ReadFile("../../events/selfies/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := m.Estimate(photo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if years < *e.Low || years > *e.High {
+				t.Errorf("interval %v to %v does not hold %v", *e.Low, *e.High, years)
+			}
+			var sum float64
+			for _, p := range e.Distribution {
+				sum += p
+			}
+			if math.Abs(sum-1) > 1e-3 {
+				t.Errorf("distribution sums to %v", sum)
+			}
+		})
+	}
+}
+
+func TestResearchModelNeedsLeave(t *testing.T) {
+	pkg, err := model.ReadPackage(os.DirFS(packageDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pkg.Manifest.Use != model.Research {
+		t.Skipf("the shipped model has use %q", pkg.Manifest.Use)
+	}
+	if _, err := model.Open(pkg, model.Options{}); !errors.Is(err, model.ErrUse) {
+		t.Errorf("Open without leave = %v, want ErrUse", err)
+	}
+}
+
+// TestReadPackageRefuses changes one thing at a time in the shipped package.
+func TestReadPackageRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(fstest.MapFS, map[string]any)
+	}{
+		{"changed network", func(f fstest.MapFS, _ map[string]any) { f["age.onnx"].Data[1000] ^= 1 }},
+		{"changed card", func(f fstest.MapFS, _ map[string]any) { f["card.md"].Data = append(f["card.md"].Data, '.') }},
+		{"missing file", func(f fstest.MapFS, _ map[string]any) { delete(f, "detector.onnx") }},
+		{"unknown field", func(_ fstest.MapFS, m map[string]any) { m["colour"] = "red" }},
+		{"later schema", func(_ fstest.MapFS, m map[string]any) { m["schema"] = 2 }},
+		{"unknown use", func(_ fstest.MapFS, m map[string]any) { m["use"] = "anything" }},
+		{"other preprocessing", func(_ fstest.MapFS, m map[string]any) { prepare(m)["face"] = "0" }},
+		{"other size", func(_ fstest.MapFS, m map[string]any) { prepare(m)["size"] = 112 }},
+		{"other channels", func(_ fstest.MapFS, m map[string]any) { prepare(m)["channels"] = "hsv" }},
+		{"unknown point", func(_ fstest.MapFS, m map[string]any) { m["point"] = "mode" }},
+		{"coverage of one", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["coverage"] = 1 }},
+		{"no bins", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["bins"] = nil }},
+		{"file outside the package", func(f fstest.MapFS, m map[string]any) {
+			m["files"].(map[string]any)["../secret"] = "sha256:00"
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			files := fstest.MapFS{}
+			for _, name := range []string{model.ManifestName, "age.onnx", "card.md", "detector.onnx"} {
+				b, err := fs.ReadFile(os.DirFS(packageDir), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				files[name] = &fstest.MapFile{Data: b}
+			}
+			var manifest map[string]any
+			if err := json.Unmarshal(files[model.ManifestName].Data, &manifest); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(files, manifest)
+			b, err := json.Marshal(manifest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[model.ManifestName].Data = b
+			if _, err := model.ReadPackage(files); err == nil {
+				t.Error("ReadPackage took it")
+			}
+		})
+	}
+}
+
+func prepare(m map[string]any) map[string]any {
+	return m["network"].(map[string]any)["preprocessing"].(map[string]any)
+}
+
+// TestNetworkTellsNoSex looks into the shipped network: what must never be read
+// from a face is not in it.
+func TestNetworkTellsNoSex(t *testing.T) {
+	b, err := os.ReadFile(packageDir + "/age.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"gender", "Gender", "sex_"} {
+		if strings.Contains(string(b), word) {
+			t.Errorf("the network names %q", word)
+		}
+	}
+}
+
+// FuzzParseManifest looks for a manifest that crashes, or passes and cannot
+// calibrate.
+func FuzzParseManifest(f *testing.F) {
+	f.Add(readManifest(f))
+	f.Add([]byte(`{"schema":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := model.ParseManifest(b)
+		if err == nil && m.Calibration.Check() != nil {
+			t.Error("a manifest with a broken calibration passed")
+		}
+	})
+}
+
+// BenchmarkEstimate is the warm way of a photo of 640 pixels from its bytes to
+// its estimate, on one core, beside the parts that it cannot do without: the
+// standard library's decoder and the two networks on prepared input. The ratio
+// says what agequote adds.
+func BenchmarkEstimate(b *testing.B) {
+	m := openModel(b)
+	photo, err := os.ReadFile("testdata/selfie-640.jpg")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.Estimate(photo); err != nil && reason.Of(err) == reason.Internal {
+			b.Fatal(err)
+		}
+	}
+}

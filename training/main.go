@@ -1,0 +1,57 @@
+// Command training is the batch job that makes model packages. So far it
+// prepares labels and exports a package: the network with the outputs that may
+// be used, its interval calibrated through the whole serving path, figures and
+// model card. Training itself comes with the recipes.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+const usage = `training makes model packages from photos of people whose age is known.
+
+Usage:
+  go run ./training prepare --utkface DIR --folds FILE --fold 8 --fgnet DIR --out DIR
+  go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
+
+Each command has -h.
+`
+
+// errUsage marks a wrong call, which ends with status 2.
+var errUsage = errors.New("wrong use")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "training:", err)
+	if errors.Is(err, errUsage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return errUsage
+	}
+	switch args[0] {
+	case "prepare":
+		return prepare(args[1:], stdout, stderr)
+	case "export":
+		return export(ctx, args[1:], stdout, stderr)
+	case "-h", "--help", "help":
+		fmt.Fprint(stdout, usage)
+		return nil
+	}
+	return fmt.Errorf("%w: no command %q; see -h", errUsage, args[0])
+}
