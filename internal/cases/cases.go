@@ -1,0 +1,117 @@
+// Package cases reads and writes the objects of a case in a store. It knows how
+// an object that already stands is met; what the objects mean is package
+// casefile's affair.
+package cases
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/store"
+)
+
+// maxObject bounds what is read of an object of ours.
+const maxObject = 1 << 20
+
+// What the functions here ask of a store.
+type (
+	getter interface {
+		Get(ctx context.Context, key string, limit int64) ([]byte, error)
+	}
+	putter interface {
+		PutIfAbsent(ctx context.Context, key string, body []byte) error
+	}
+	lister interface {
+		List(ctx context.Context, prefix string) ([]string, error)
+	}
+)
+
+// Stored is an object with the name and the hash under which it stands.
+type Stored[T any] struct {
+	Object T
+	Key    string
+	Hash   string // "sha256:..." of its bytes
+}
+
+// LatestApplication returns the application with the highest number, or
+// store.ErrNotFound.
+func LatestApplication(ctx context.Context, s interface {
+	getter
+	lister
+}, id string) (Stored[casefile.Application], error) {
+	keys, err := s.List(ctx, casefile.ApplicationPrefix(id))
+	if err != nil {
+		return Stored[casefile.Application]{}, err
+	}
+	best, highest := "", 0
+	for _, key := range keys {
+		n, err := strconv.Atoi(strings.TrimSuffix(path.Base(key), ".json"))
+		if err == nil && n > highest {
+			best, highest = key, n
+		}
+	}
+	if best == "" {
+		return Stored[casefile.Application]{}, store.ErrNotFound
+	}
+	return Read[casefile.Application](ctx, s, best)
+}
+
+// Read returns the object of this name, or store.ErrNotFound.
+func Read[T any](ctx context.Context, s getter, key string) (Stored[T], error) {
+	b, err := s.Get(ctx, key, maxObject)
+	if err != nil {
+		return Stored[T]{}, err
+	}
+	return decode[T](key, b)
+}
+
+// WriteOnce writes an object, or returns the one that already stands under its
+// name: a second delivery of a cause finds the first one's effect.
+func WriteOnce[T any](ctx context.Context, s interface {
+	getter
+	putter
+}, key string, body []byte) (Stored[T], error) {
+	err := s.PutIfAbsent(ctx, key, body)
+	switch {
+	case err == nil:
+		return decode[T](key, body)
+	case errors.Is(err, store.ErrExists):
+		return Read[T](ctx, s, key)
+	}
+	return Stored[T]{}, err
+}
+
+func decode[T any](key string, b []byte) (Stored[T], error) {
+	o := Stored[T]{Key: key, Hash: digest.Of(b)}
+	if err := json.Unmarshal(b, &o.Object); err != nil {
+		// The decoder's text can hold the object's content, which is personal.
+		return Stored[T]{}, fmt.Errorf("decode stored %T", o.Object)
+	}
+	return o, nil
+}
+
+// Encode returns the bytes under which an object is stored: one line of JSON.
+func Encode(object any) ([]byte, error) {
+	b, err := json.Marshal(object)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", object, err)
+	}
+	return append(b, '\n'), nil
+}
+
+// Mark writes queue markers; those that stand stay.
+func Mark(ctx context.Context, s putter, markers []string) error {
+	for _, key := range markers {
+		if err := s.PutIfAbsent(ctx, key, nil); err != nil && !errors.Is(err, store.ErrExists) {
+			return fmt.Errorf("write queue marker: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+// Package config reads the functions' settings, once, from the environment that
+// template.yaml sets. Every missing or bad name is reported at once. Nothing
+// else in the project reads the environment of a function.
+package config
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Predict is what functions/predict is told.
+type Predict struct {
+	UploadsBucket      string // photos
+	CasesBucket        string // applications, estimates
+	ModelDir           string // the model package
+	AllowResearchModel bool   // a model with use "research" may run
+	MetricsNamespace   string
+}
+
+// Quote is what functions/quote is told.
+type Quote struct {
+	CasesBucket      string
+	MetricsNamespace string
+}
+
+// Failed is what functions/failed is told.
+type Failed struct {
+	FailuresBucket   string // Lambda's records of what gave up
+	CasesBucket      string
+	PredictFunction  string // name, to send single records again
+	MetricsNamespace string
+}
+
+// LoadPredict reads the settings of functions/predict.
+func LoadPredict(getenv func(string) string) (Predict, error) {
+	e := env{get: getenv}
+	c := Predict{
+		UploadsBucket:      e.text("UPLOADS_BUCKET"),
+		CasesBucket:        e.text("CASES_BUCKET"),
+		ModelDir:           e.text("MODEL_DIR"),
+		AllowResearchModel: e.yes("ALLOW_RESEARCH_MODEL"),
+		MetricsNamespace:   e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
+// LoadQuote reads the settings of functions/quote.
+func LoadQuote(getenv func(string) string) (Quote, error) {
+	e := env{get: getenv}
+	c := Quote{
+		CasesBucket:      e.text("CASES_BUCKET"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
+// LoadFailed reads the settings of functions/failed.
+func LoadFailed(getenv func(string) string) (Failed, error) {
+	e := env{get: getenv}
+	c := Failed{
+		FailuresBucket:   e.text("FAILURES_BUCKET"),
+		CasesBucket:      e.text("CASES_BUCKET"),
+		PredictFunction:  e.text("PREDICT_FUNCTION"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
+// env collects what is wrong.
+type env struct {
+	get      func(string) string
+	problems []error
+}
+
+func (e *env) text(name string) string {
+	v := e.get(name)
+	if v == "" {
+		e.problems = append(e.problems, fmt.Errorf("%s is not set", name))
+	}
+	return v
+}
+
+func (e *env) yes(name string) bool {
+	switch v := e.text(name); v {
+	case "yes":
+		return true
+	case "no", "":
+		return false
+	default:
+		e.problems = append(e.problems, fmt.Errorf("%s is %q, want yes or no", name, v))
+		return false
+	}
+}
+
+func (e *env) err() error {
+	if len(e.problems) == 0 {
+		return nil
+	}
+	return fmt.Errorf("read settings: %w", errors.Join(e.problems...))
+}

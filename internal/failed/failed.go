@@ -1,0 +1,233 @@
+// Package failed makes what the platform gave up on a case for a person. It
+// reads the records that Lambda leaves in the failures bucket, writes a failure
+// object and a queue marker for each photo, and sends the records of an event
+// that held several once more as events of their own, so that the one that
+// broke it takes none of the others with it.
+package failed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/predict"
+	"github.com/agequote/agequote/internal/quote"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/store"
+)
+
+// What we need of others, no more.
+type (
+	recordStore interface {
+		Get(ctx context.Context, key string, limit int64) ([]byte, error)
+	}
+	caseStore interface {
+		Get(ctx context.Context, key string, limit int64) ([]byte, error)
+		List(ctx context.Context, prefix string) ([]string, error)
+		PutIfAbsent(ctx context.Context, key string, body []byte) error
+	}
+	invoker interface {
+		// InvokeAsync sends an event to a function and does not wait for it.
+		InvokeAsync(ctx context.Context, function string, event []byte) error
+	}
+	recorder interface {
+		Record(dimensions map[string]string, values ...metrics.Value)
+	}
+)
+
+// Handler handles the arrival of failure records. Its fields are set by
+// functions/failed/main.go or a test.
+type Handler struct {
+	Records         recordStore // the failures bucket
+	Cases           caseStore
+	Lambda          invoker
+	PredictFunction string // name
+	Metrics         recorder
+	Version         string // code version, for the stored objects
+	Now             func() time.Time
+	Log             *slog.Logger
+}
+
+// maxRecord bounds a failure record: Lambda's limit on an asynchronous payload
+// is 1 MB, and a record can hold a request and a response.
+const maxRecord = 4 << 20
+
+// Failed is the error of an event of which some records could not be handled.
+type Failed struct{ Records, Of int }
+
+func (f *Failed) Error() string { return fmt.Sprintf("%d of %d records failed", f.Records, f.Of) }
+
+// Handle handles every failure record that the event names.
+func (h *Handler) Handle(ctx context.Context, e events.S3Event) error {
+	failures := 0
+	for _, r := range e.Records {
+		if err := h.handle(ctx, r.S3.Object.URLDecodedKey); err != nil {
+			failures++
+			h.Log.ErrorContext(ctx, "record failed", "err", err)
+		}
+	}
+	if failures > 0 {
+		return &Failed{Records: failures, Of: len(e.Records)}
+	}
+	return nil
+}
+
+// record is what Lambda writes when it gives up an asynchronous invocation.
+type record struct {
+	RequestContext struct {
+		RequestID              string `json:"requestId"`
+		Condition              string `json:"condition"`
+		ApproximateInvokeCount int    `json:"approximateInvokeCount"`
+	} `json:"requestContext"`
+	RequestPayload json.RawMessage `json:"requestPayload"`
+}
+
+func (h *Handler) handle(ctx context.Context, key string) error {
+	b, err := h.Records.Get(ctx, key, maxRecord)
+	if err != nil {
+		return fmt.Errorf("read failure record: %w", err)
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return errors.New("decode failure record")
+	}
+	f := casefile.Failure{
+		Schema:    casefile.Schema,
+		Condition: r.RequestContext.Condition,
+		Tries:     r.RequestContext.ApproximateInvokeCount,
+		RequestID: r.RequestContext.RequestID,
+		Record:    key,
+		Version:   h.Version,
+		Time:      h.Now().UTC(),
+	}
+
+	// Which function gave up shows in what it was sent.
+	var photos predict.Event
+	if err := json.Unmarshal(r.RequestPayload, &photos); err == nil {
+		return h.photos(ctx, f, r.RequestPayload, photos.Photos)
+	}
+	var causes quote.Event
+	if err := json.Unmarshal(r.RequestPayload, &causes); err == nil {
+		return h.causes(ctx, f, causes.Cases)
+	}
+	h.Log.ErrorContext(ctx, "failure record of no known event", "request", f.RequestID)
+	return nil // another try would read the same
+}
+
+// photos handles an event that predict gave up.
+func (h *Handler) photos(ctx context.Context, f casefile.Failure, payload []byte, photos []predict.Photo) error {
+	if len(photos) > 1 {
+		return h.sendSingly(ctx, payload)
+	}
+	f.Stage = "predict"
+	for _, p := range photos {
+		f.Case, f.N = p.Case, p.N
+		f.Source = casefile.Source{Bucket: p.Bucket, Key: p.Key, Version: p.Version}
+		if err := h.giveUp(ctx, f, casefile.PhotoCause(p.N), casefile.EstimateKey(p.Case, p.N)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sendSingly sends each record of an event once more as an event of its own.
+func (h *Handler) sendSingly(ctx context.Context, payload []byte) error {
+	var event struct {
+		Records []json.RawMessage `json:"Records,omitempty"`
+		Items   []json.RawMessage `json:"items,omitempty"`
+		Batch   json.RawMessage   `json:"batch,omitempty"`
+	}
+	if err := json.Unmarshal(payload, &event); err != nil {
+		return errors.New("decode failed event")
+	}
+	send := func(single any) error {
+		b, err := json.Marshal(single)
+		if err != nil {
+			return fmt.Errorf("encode single event: %w", err)
+		}
+		return h.Lambda.InvokeAsync(ctx, h.PredictFunction, b)
+	}
+	for _, r := range event.Records {
+		if err := send(map[string]any{"Records": []json.RawMessage{r}}); err != nil {
+			return err
+		}
+	}
+	for _, i := range event.Items {
+		single := map[string]any{"items": []json.RawMessage{i}}
+		if event.Batch != nil {
+			single["batch"] = event.Batch
+		}
+		if err := send(single); err != nil {
+			return err
+		}
+	}
+	h.Log.InfoContext(ctx, "sent singly", "records", len(event.Records)+len(event.Items))
+	return nil
+}
+
+// causes handles an event that quote gave up.
+func (h *Handler) causes(ctx context.Context, f casefile.Failure, causes []quote.Cause) error {
+	f.Stage = "quote"
+	for _, c := range causes {
+		if c.Code != reason.OK {
+			continue // a refused photo has nothing to quote
+		}
+		f.Case = c.Case
+		f.N, f.Source = 0, casefile.Source{}
+		if kind, n, _ := casefile.ParseCause(c.Cause); kind == "photo" {
+			estimate, err := cases.Read[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(c.Case, n))
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return fmt.Errorf("read estimate: %w", err)
+			}
+			f.N, f.Source = n, estimate.Object.Source
+		}
+		if err := h.giveUp(ctx, f, c.Cause, casefile.QuoteKey(c.Case, c.Cause)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveUp writes the failure and its queue markers, unless another delivery of
+// the same cause has meanwhile had the effect that was given up.
+func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect string) error {
+	_, err := h.Cases.Get(ctx, effect, 1<<20)
+	if err == nil {
+		h.Log.InfoContext(ctx, "gave up, but done by another delivery", "stage", f.Stage)
+		return nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("look for the effect: %w", err)
+	}
+
+	body, err := cases.Encode(f)
+	if err != nil {
+		return err
+	}
+	stored, err := cases.WriteOnce[casefile.Failure](ctx, h.Cases, casefile.FailureKey(f.Case, cause), body)
+	if err != nil {
+		return fmt.Errorf("write failure: %w", err)
+	}
+	var sumCents int64
+	application, err := cases.LatestApplication(ctx, h.Cases, f.Case)
+	switch {
+	case err == nil:
+		sumCents = application.Object.Facts.SumCents
+	case !errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("read application: %w", err)
+	}
+	if err := cases.Mark(ctx, h.Cases, casefile.Marker(f.Case, casefile.StateFailed, stored.Object.Time, sumCents)); err != nil {
+		return err
+	}
+	h.Log.InfoContext(ctx, "with a person", "stage", f.Stage, "condition", f.Condition)
+	h.Metrics.Record(map[string]string{"Function": f.Stage}, metrics.Value{Name: "Failures", Unit: metrics.Count, V: 1})
+	return nil
+}

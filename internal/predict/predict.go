@@ -1,0 +1,205 @@
+// Package predict turns uploaded photos into stored estimates: one photo, one
+// estimate or coded refusal, whatever is delivered twice or dies in between. It
+// reads ages, it does not price them.
+package predict
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/model"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/store"
+)
+
+// What we need of others, no more.
+type (
+	photoStore interface {
+		GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
+	}
+	caseStore interface {
+		Get(ctx context.Context, key string, limit int64) ([]byte, error)
+		List(ctx context.Context, prefix string) ([]string, error)
+		PutIfAbsent(ctx context.Context, key string, body []byte) error
+	}
+	estimator interface {
+		Estimate(photo []byte) (age.Estimate, error)
+		Hash() string
+		Manifest() *model.Manifest
+	}
+	recorder interface {
+		Record(dimensions map[string]string, values ...metrics.Value)
+	}
+)
+
+// Handler handles an event of predict. Its fields are set by
+// functions/predict/main.go, the batch command or a test.
+type Handler struct {
+	Photos        photoStore
+	UploadsBucket string // the only bucket that photos are read from
+	Cases         caseStore
+	Model         estimator
+	Metrics       recorder
+	Version       string // code version, for the stored objects
+	Now           func() time.Time
+	Log           *slog.Logger
+}
+
+// Failed is the error of an event of which some photos could not be finished.
+// The platform sends the whole event again, and the finished ones return what
+// stands. Its text is logged by the platform, so it holds numbers alone.
+type Failed struct{ Photos, Of int }
+
+func (f *Failed) Error() string { return fmt.Sprintf("%d of %d photos failed", f.Photos, f.Of) }
+
+// Handle estimates every photo of the event. A refusal is a result; a *Failed
+// comes after all others are done, so that no photo takes another with it.
+func (h *Handler) Handle(ctx context.Context, e Event) (casefile.Answer, error) {
+	answer := casefile.Answer{Schema: casefile.Schema, Results: []casefile.Result{}}
+	photos := e.Photos
+	failed := 0
+	for _, p := range photos {
+		started := h.Now()
+		result, err := h.handle(ctx, p)
+		took := h.Now().Sub(started)
+		if err != nil {
+			failed++
+			h.Log.ErrorContext(ctx, "photo failed", "err", err, "ms", took.Milliseconds())
+			h.Metrics.Record(map[string]string{"Function": "predict"}, metrics.Value{Name: "Errors", Unit: metrics.Count, V: 1})
+			continue
+		}
+		h.Log.InfoContext(ctx, "photo", "code", result.Code, "model", result.Model, "ms", took.Milliseconds())
+		h.measure(result, took)
+		answer.Results = append(answer.Results, result)
+	}
+	if failed > 0 {
+		return casefile.Answer{}, &Failed{Photos: failed, Of: len(photos)}
+	}
+	return answer, nil
+}
+
+// handle is one photo from its name to its stored estimate. A panic is an
+// error like any other: the process and the other photos live on.
+func (h *Handler) handle(ctx context.Context, p Photo) (result casefile.Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+
+	if p.Bucket != h.UploadsBucket {
+		return casefile.Result{}, ErrForeign
+	}
+
+	// A second delivery finds the first one's estimate.
+	key := casefile.EstimateKey(p.Case, p.N)
+	standing, err := cases.Read[casefile.Estimate](ctx, h.Cases, key)
+	if err == nil {
+		return standing.Object, nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return casefile.Result{}, fmt.Errorf("read estimate: %w", err)
+	}
+
+	estimate, err := h.estimate(ctx, p)
+	if err != nil {
+		return casefile.Result{}, err
+	}
+	body, err := cases.Encode(estimate)
+	if err != nil {
+		return casefile.Result{}, err
+	}
+	stored, err := cases.WriteOnce[casefile.Estimate](ctx, h.Cases, key, body)
+	if err != nil {
+		return casefile.Result{}, fmt.Errorf("write estimate: %w", err)
+	}
+	return stored.Object, nil
+}
+
+// estimate reads the photo if that is allowed. What the customer can mend
+// becomes a coded refusal, everything else an error, to be tried again.
+func (h *Handler) estimate(ctx context.Context, p Photo) (casefile.Estimate, error) {
+	started := h.Now()
+	e := casefile.Estimate{
+		Schema:   casefile.Schema,
+		Case:     p.Case,
+		N:        p.N,
+		Source:   casefile.Source{Bucket: h.UploadsBucket, Key: p.Key, Version: p.Version},
+		Model:    h.Model.Hash(),
+		ModelUse: string(h.Model.Manifest().Use),
+		Version:  h.Version,
+		Batch:    p.Batch,
+		Time:     started.UTC(),
+	}
+
+	application, err := cases.LatestApplication(ctx, h.Cases, p.Case)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return refuse(e, reason.NoConsent), nil
+	case err != nil:
+		return e, fmt.Errorf("read application: %w", err)
+	}
+	e.Application = application.Key
+	if consent := application.Object.Consent; consent == nil || consent.Version == "" || consent.Time.IsZero() {
+		return refuse(e, reason.NoConsent), nil
+	}
+
+	photo, err := h.Photos.GetVersion(ctx, p.Key, p.Version, int64(face.DefaultLimits.Bytes))
+	switch {
+	case errors.Is(err, store.ErrTooLarge):
+		return refuse(e, reason.TooLarge), nil
+	case err != nil:
+		return e, fmt.Errorf("read photo: %w", err)
+	}
+	e.Photo = digest.Of(photo)
+
+	e.Estimate, err = h.Model.Estimate(photo)
+	e.MS = h.Now().Sub(started).Milliseconds()
+	switch code := reason.Of(err); code {
+	case reason.OK:
+		e.Code, e.Message = code, code.Sentence()
+		return e, nil
+	case reason.Internal:
+		return e, fmt.Errorf("estimate age: %w", err)
+	default:
+		return refuse(e, code), nil
+	}
+}
+
+// refuse makes the estimate a refusal.
+func refuse(e casefile.Estimate, code reason.Code) casefile.Estimate {
+	e.Code, e.Message = code, code.Sentence()
+	e.Estimate = age.Estimate{}
+	return e
+}
+
+// measure records the outcome, and estimates that leave the model card's range.
+func (h *Handler) measure(r casefile.Result, took time.Duration) {
+	h.Metrics.Record(map[string]string{"Code": string(r.Code)},
+		metrics.Value{Name: "Photos", Unit: metrics.Count, V: 1},
+		metrics.Value{Name: "Duration", Unit: metrics.Milliseconds, V: float64(took.Milliseconds())})
+	if r.Code != reason.OK {
+		return
+	}
+	width := *r.High - *r.Low
+	outside := 0.0
+	if !h.Model.Manifest().Range.Holds(*r.Age, width) {
+		outside = 1
+	}
+	const binYears = 5
+	h.Metrics.Record(nil,
+		metrics.Value{Name: "Estimates", Unit: metrics.Count, V: 1},
+		metrics.Value{Name: "EstimatesOutsideCard", Unit: metrics.Count, V: outside},
+		metrics.Value{Name: "EstimatedAge", Unit: metrics.None, V: metrics.Bin(*r.Age, binYears)},
+		metrics.Value{Name: "IntervalWidth", Unit: metrics.None, V: metrics.Bin(width, binYears)})
+}

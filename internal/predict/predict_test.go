@@ -1,0 +1,296 @@
+package predict_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/model"
+	"github.com/agequote/agequote/internal/predict"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/store"
+	"github.com/agequote/agequote/internal/underwriting"
+)
+
+const bucket = "agequote-uploads-000000000000"
+
+// fakeModel estimates by a function of the photo's bytes.
+type fakeModel struct {
+	estimate func(photo string) (age.Estimate, error)
+}
+
+func (f fakeModel) Estimate(photo []byte) (age.Estimate, error) { return f.estimate(string(photo)) }
+func (fakeModel) Hash() string                                  { return "sha256:model" }
+func (fakeModel) Manifest() *model.Manifest {
+	return &model.Manifest{Use: model.Research, Range: model.Range{Age: [2]float64{0, 80}, Width: [2]float64{0, 60}}}
+}
+
+// world is a handler with its stores, a log and a clock.
+type world struct {
+	*predict.Handler
+	photos, cases *store.Memory
+	log           *bytes.Buffer
+}
+
+func newWorld() *world {
+	w := &world{photos: new(store.Memory), cases: new(store.Memory), log: new(bytes.Buffer)}
+	var clock time.Time
+	var mu sync.Mutex
+	w.Handler = &predict.Handler{
+		Photos: w.photos, UploadsBucket: bucket, Cases: w.cases,
+		Model: fakeModel{func(photo string) (age.Estimate, error) {
+			switch photo {
+			case "no face":
+				return age.Estimate{}, reason.New(reason.NoFace, nil)
+			case "poison":
+				panic("cannot compute")
+			case "fault":
+				return age.Estimate{}, errors.New("network is broken")
+			}
+			years, low, high, coverage := 42.0, 35.0, 50.0, 0.9
+			return age.Estimate{Age: &years, Mean: &years, Low: &low, High: &high, Coverage: &coverage, Distribution: []float64{1}}, nil
+		}},
+		Metrics: &metrics.Recorder{Out: w.log, Namespace: "test", Now: time.Now},
+		Version: "sha256:code",
+		Now: func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			clock = clock.Add(time.Millisecond) // each reading differs, as a real clock's
+			return clock
+		},
+		Log: slog.New(slog.NewJSONHandler(w.log, nil)),
+	}
+	return w
+}
+
+// apply stores an application and a photo, and returns the photo's event.
+func (w *world) apply(t *testing.T, id, photo string, consent *casefile.Consent) predict.Event {
+	t.Helper()
+	ctx := t.Context()
+	a, err := cases.Encode(casefile.Application{Schema: 1, Case: id, N: 1, Facts: underwriting.Facts{BirthDate: "1984-05-17"}, Consent: consent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cases.PutIfAbsent(ctx, casefile.ApplicationKey(id, 1), a); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.photos.PutIfAbsent(ctx, casefile.UploadKey(id, 1), []byte(photo)); err != nil {
+		t.Fatal(err)
+	}
+	return predict.Event{Photos: []predict.Photo{{Case: id, N: 1, Bucket: bucket, Key: casefile.UploadKey(id, 1)}}}
+}
+
+var consent = &casefile.Consent{Version: "1", Time: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Days: 30}
+
+// stored returns the estimate's bytes, nil where there is none.
+func (w *world) stored(t *testing.T, id string) []byte {
+	t.Helper()
+	b, err := w.cases.Get(t.Context(), casefile.EstimateKey(id, 1), 1<<20)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestHandle(t *testing.T) {
+	tests := []struct {
+		name    string
+		photo   string
+		consent *casefile.Consent
+		want    reason.Code // "": an error, and nothing stored
+	}{
+		{"estimated", "selfie", consent, reason.OK},
+		{"refused", "no face", consent, reason.NoFace},
+		{"too large", strings.Repeat("x", 11<<20), consent, reason.TooLarge},
+		{"no consent", "selfie", nil, reason.NoConsent},
+		{"consent without a text", "selfie", &casefile.Consent{Time: time.Now()}, reason.NoConsent},
+		{"fault of ours", "fault", consent, ""},
+		{"panic", "poison", consent, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			const id = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
+			answer, err := w.Handle(t.Context(), w.apply(t, id, tt.photo, tt.consent))
+
+			if tt.want == "" {
+				var failed *predict.Failed
+				if !errors.As(err, &failed) || failed.Photos != 1 {
+					t.Errorf("Handle = %v, want one photo failed", err)
+				}
+				if b := w.stored(t, id); b != nil {
+					t.Errorf("stored %s", b)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var estimate casefile.Estimate
+			if err := json.Unmarshal(w.stored(t, id), &estimate); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(answer.Results, []casefile.Result{estimate}); diff != "" {
+				t.Errorf("answer differs from what is stored:\n%s", diff)
+			}
+			if estimate.Code != tt.want || estimate.Message != tt.want.Sentence() {
+				t.Errorf("code %q, message %q, want %q", estimate.Code, estimate.Message, tt.want)
+			}
+			if refused := tt.want != reason.OK; refused != (estimate.Age == nil) || refused != (estimate.Distribution == nil) {
+				t.Errorf("age %v, distribution %v with code %q", estimate.Age, estimate.Distribution, tt.want)
+			}
+			if read := tt.want != reason.NoConsent && tt.want != reason.TooLarge; read != (estimate.Photo != "") {
+				t.Errorf("photo hash %q with code %q", estimate.Photo, tt.want)
+			}
+		})
+	}
+}
+
+// TestHandleOthersLive puts a photo that panics between two good ones.
+func TestHandleOthersLive(t *testing.T) {
+	w := newWorld()
+	var e predict.Event
+	for i, photo := range []string{"selfie", "poison", "selfie"} {
+		e.Photos = append(e.Photos, w.apply(t, fmt.Sprintf("customer%d", i), photo, consent).Photos...)
+	}
+	if _, err := w.Handle(t.Context(), e); err == nil {
+		t.Error("Handle hid a failed photo")
+	}
+	for id, want := range map[string]bool{"customer0": true, "customer1": false, "customer2": true} {
+		if got := w.stored(t, id) != nil; got != want {
+			t.Errorf("%s stored: %v, want %v", id, got, want)
+		}
+	}
+}
+
+// TestHandleOnce delivers one event 40 times at once.
+func TestHandleOnce(t *testing.T) {
+	w := newWorld()
+	e := w.apply(t, "customer0", "selfie", consent)
+	answers := make([]casefile.Answer, 40)
+	var wg sync.WaitGroup
+	for i := range answers {
+		wg.Go(func() {
+			var err error
+			if answers[i], err = w.Handle(context.Background(), e); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for i, a := range answers {
+		if diff := cmp.Diff(answers[0], a); diff != "" {
+			t.Fatalf("answer %d differs:\n%s", i, diff)
+		}
+	}
+}
+
+// TestHandleForeignBucket tries to have a photo read from elsewhere.
+func TestHandleForeignBucket(t *testing.T) {
+	w := newWorld()
+	e := w.apply(t, "customer0", "selfie", consent)
+	e.Photos[0].Bucket = "somebody-elses"
+	if _, err := w.Handle(t.Context(), e); err == nil {
+		t.Error("Handle read a photo outside the uploads bucket")
+	}
+}
+
+// TestHandleLogsNothingPersonal greps the log and the metrics for what was sent.
+func TestHandleLogsNothingPersonal(t *testing.T) {
+	w := newWorld()
+	const id = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
+	for i, photo := range []string{"selfie", "fault"} {
+		_, _ = w.Handle(t.Context(), w.apply(t, id+fmt.Sprint(i), photo, consent))
+	}
+	for _, personal := range []string{id, "1984-05-17", "uploads/", `"age"`} {
+		if strings.Contains(w.log.String(), personal) {
+			t.Errorf("the log holds %q:\n%s", personal, w.log)
+		}
+	}
+}
+
+func TestEvent(t *testing.T) {
+	const id = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
+	tests := []struct {
+		file string
+		want []predict.Photo
+	}{
+		{"s3-object-created.json", []predict.Photo{{
+			Case: id, N: 1, Bucket: bucket, Key: "uploads/" + id + "/0001", Version: "096fKKXTRTtl3on89fVO.nfljtsv6qko",
+		}}},
+		{"s3-test-event.json", nil},
+		{"batch-items.json", []predict.Photo{
+			{Case: "policy-2019-000417", N: 1, Bucket: bucket, Key: "uploads/policy-2019-000417/0001", Batch: "2026-11-24-renewals"},
+			{Case: "policy-2019-000418", N: 2, Bucket: bucket, Key: "uploads/policy-2019-000418/0002", Batch: "2026-11-24-renewals"},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.file, func(t *testing.T) {
+			b, err := os.ReadFile("../../events/" + tt.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got predict.Event
+			if err := json.Unmarshal(b, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got.Photos); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEventRefuses(t *testing.T) {
+	for name, event := range map[string]string{
+		"nothing":              `{}`,
+		"another service":      `{"source":"aws.events","detail":{}}`,
+		"no case":              `{"items":[{"key":"uploads/x/0001"}]}`,
+		"path for a case":      `{"items":[{"case":"../../../etc","key":"uploads/x/0001"}]}`,
+		"another case's photo": `{"items":[{"case":"customer0","key":"uploads/customer1/0001"}]}`,
+		"negative number":      `{"items":[{"case":"customer0","n":-1,"key":"uploads/customer0/0001"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e predict.Event
+			if err := json.Unmarshal([]byte(event), &e); err == nil {
+				t.Errorf("took %s as %+v", event, e)
+			}
+		})
+	}
+}
+
+// FuzzEvent looks for events that crash or name a photo outside a case.
+func FuzzEvent(f *testing.F) {
+	for _, name := range []string{"s3-object-created.json", "s3-test-event.json", "batch-items.json"} {
+		b, err := os.ReadFile("../../events/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var e predict.Event
+		if json.Unmarshal(b, &e) != nil {
+			return
+		}
+		for _, p := range e.Photos {
+			if !casefile.ValidID(p.Case) || p.N < 1 {
+				t.Errorf("photo %+v", p)
+			}
+		}
+	})
+}

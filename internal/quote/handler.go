@@ -1,0 +1,199 @@
+package quote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/rulebook"
+	"github.com/agequote/agequote/internal/store"
+	"github.com/agequote/agequote/internal/underwriting"
+)
+
+// What we need of others, no more.
+type (
+	caseStore interface {
+		Get(ctx context.Context, key string, limit int64) ([]byte, error)
+		List(ctx context.Context, prefix string) ([]string, error)
+		PutIfAbsent(ctx context.Context, key string, body []byte) error
+	}
+	recorder interface {
+		Record(dimensions map[string]string, values ...metrics.Value)
+	}
+)
+
+// Handler handles an event of quote. Its fields are set by
+// functions/quote/main.go, the batch command or a test.
+type Handler struct {
+	Cases   caseStore
+	Book    *rulebook.Book
+	Metrics recorder
+	Version string // code version, for the stored objects
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Outcome is one case's line in the answer of quote: where its quote stands,
+// without its facts or amounts.
+type Outcome struct {
+	Case     string                `json:"case"`
+	Cause    string                `json:"cause"`
+	Code     reason.Code           `json:"code"` // ok, or the photo's refusal, which has no quote
+	Decision underwriting.Decision `json:"decision,omitempty"`
+	Quote    string                `json:"quote,omitempty"` // name of the object
+}
+
+// Answer is what quote returns.
+type Answer struct {
+	Schema int       `json:"schema"`
+	Quotes []Outcome `json:"quotes"`
+}
+
+// Failed is the error of an event of which some cases could not be finished.
+// Its text is logged by the platform, so it holds numbers alone.
+type Failed struct{ Cases, Of int }
+
+func (f *Failed) Error() string { return fmt.Sprintf("%d of %d cases failed", f.Cases, f.Of) }
+
+// Handle quotes every case of the event. A *Failed comes after all others are
+// done, so that no case takes another with it.
+func (h *Handler) Handle(ctx context.Context, e Event) (Answer, error) {
+	answer := Answer{Schema: casefile.Schema, Quotes: []Outcome{}}
+	failed := 0
+	for _, c := range e.Cases {
+		started := h.Now()
+		outcome, err := h.handle(ctx, c)
+		took := h.Now().Sub(started)
+		if err != nil {
+			failed++
+			h.Log.ErrorContext(ctx, "case failed", "err", err, "ms", took.Milliseconds())
+			h.Metrics.Record(map[string]string{"Function": "quote"}, metrics.Value{Name: "Errors", Unit: metrics.Count, V: 1})
+			continue
+		}
+		h.Log.InfoContext(ctx, "case", "code", outcome.Code, "decision", outcome.Decision, "ms", took.Milliseconds())
+		if outcome.Decision != "" {
+			h.Metrics.Record(map[string]string{"Decision": string(outcome.Decision)},
+				metrics.Value{Name: "Quotes", Unit: metrics.Count, V: 1},
+				metrics.Value{Name: "Duration", Unit: metrics.Milliseconds, V: float64(took.Milliseconds())})
+		}
+		answer.Quotes = append(answer.Quotes, outcome)
+	}
+	if failed > 0 {
+		return Answer{}, &Failed{Cases: failed, Of: len(e.Cases)}
+	}
+	return answer, nil
+}
+
+// handle is one case from its estimate and facts to its stored quote.
+func (h *Handler) handle(ctx context.Context, c Cause) (outcome Outcome, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	outcome = Outcome{Case: c.Case, Cause: c.Cause, Code: c.Code}
+	if c.Code != reason.OK {
+		return outcome, nil // the customer is asked for another photo
+	}
+
+	application, err := cases.LatestApplication(ctx, h.Cases, c.Case)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("read application: %w", err)
+	}
+	key := casefile.QuoteKey(c.Case, c.Cause)
+	stored, err := cases.Read[casefile.Quote](ctx, h.Cases, key)
+	if errors.Is(err, store.ErrNotFound) {
+		stored, err = h.write(ctx, c, key, application)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcome.Code, outcome.Decision, outcome.Quote = stored.Object.Code, stored.Object.Decision, key
+
+	// The marker comes after the quote, and again with each delivery: a crash
+	// between the two leaves no referred case without one.
+	if stored.Object.Decision == underwriting.Refer {
+		markers := casefile.Marker(c.Case, casefile.StateRefer, stored.Object.Time, application.Object.Facts.SumCents)
+		if err := cases.Mark(ctx, h.Cases, markers); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return outcome, nil
+}
+
+// write computes the quote and stores it, or returns the one that another
+// delivery stored first.
+func (h *Handler) write(ctx context.Context, c Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
+	now := h.Now().UTC()
+	in := Input{
+		Case: c.Case, Cause: c.Cause,
+		Facts:         application.Object.Facts,
+		ValuationDate: now,
+		Time:          now,
+		Inputs:        casefile.Inputs{Application: application.Key},
+		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
+	}
+	if kind, n, _ := casefile.ParseCause(c.Cause); kind == "photo" {
+		estimate, err := cases.Read[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(c.Case, n))
+		if err != nil {
+			return cases.Stored[casefile.Quote]{}, fmt.Errorf("read estimate: %w", err)
+		}
+		in.useEstimate(estimate)
+	}
+	replaced, err := h.latestQuote(ctx, c.Case)
+	if err != nil {
+		return cases.Stored[casefile.Quote]{}, err
+	}
+	in.Replaces = replaced
+
+	quote, err := ComputeOrRefer(h.Book, in)
+	if err != nil {
+		return cases.Stored[casefile.Quote]{}, fmt.Errorf("compute quote: %w", err)
+	}
+	body, err := quote.Encode()
+	if err != nil {
+		return cases.Stored[casefile.Quote]{}, err
+	}
+	stored, err := cases.WriteOnce[casefile.Quote](ctx, h.Cases, key, body)
+	if err != nil {
+		return cases.Stored[casefile.Quote]{}, fmt.Errorf("write quote: %w", err)
+	}
+	return stored, nil
+}
+
+// useEstimate adds a stored estimate and where it came from.
+func (in *Input) useEstimate(e cases.Stored[casefile.Estimate]) {
+	var read age.Estimate = e.Object.Estimate
+	in.Estimate = &read
+	in.ModelUse = e.Object.ModelUse
+	in.Inputs.Estimate = e.Key
+	in.Hashes.Estimate, in.Hashes.Photo, in.Hashes.Model = e.Hash, e.Object.Photo, e.Object.Model
+}
+
+// latestQuote returns the name of the case's newest quote, "" where it has none.
+func (h *Handler) latestQuote(ctx context.Context, id string) (string, error) {
+	keys, err := h.Cases.List(ctx, casefile.QuotesPrefix(id))
+	if err != nil {
+		return "", fmt.Errorf("list quotes: %w", err)
+	}
+	var latest string
+	var at time.Time
+	for _, key := range keys {
+		q, err := cases.Read[casefile.Quote](ctx, h.Cases, key)
+		if err != nil {
+			return "", fmt.Errorf("read earlier quote: %w", err)
+		}
+		if latest == "" || q.Object.Time.After(at) {
+			latest, at = key, q.Object.Time
+		}
+	}
+	return latest, nil
+}

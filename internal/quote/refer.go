@@ -1,0 +1,38 @@
+package quote
+
+import (
+	"errors"
+	"time"
+
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/rulebook"
+	"github.com/agequote/agequote/internal/underwriting"
+)
+
+// ComputeOrRefer is Compute for facts that nobody can correct on the spot:
+// facts that cannot be used send the case to a person, one reason a field,
+// instead of failing. Any error is a fault of the rule book.
+func ComputeOrRefer(book *rulebook.Book, in Input) (casefile.Quote, error) {
+	q, err := Compute(book, in)
+	var bad *underwriting.FieldsError
+	if !errors.As(err, &bad) {
+		return q, err
+	}
+
+	q = casefile.Quote{
+		Schema: casefile.Schema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
+		Decision:      underwriting.Refer,
+		ValuationDate: in.ValuationDate.Format(time.DateOnly),
+		Notices:       []string{},
+		ModelUse:      in.ModelUse,
+		Inputs:        in.Inputs, Hashes: in.Hashes, Time: in.Time,
+	}
+	if in.Replaces != "" {
+		q.Replaces = &in.Replaces
+	}
+	for _, f := range bad.Fields {
+		q.Reasons = append(q.Reasons, underwriting.FactsInvalidReason(f))
+	}
+	return q, nil
+}

@@ -1,0 +1,97 @@
+// Package storetest is the suite that every store must pass, so that the one
+// in memory behaves like the one that production uses.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/agequote/agequote/internal/store"
+)
+
+// Store is all that any handler asks of a store.
+type Store interface {
+	Get(ctx context.Context, key string, limit int64) ([]byte, error)
+	PutIfAbsent(ctx context.Context, key string, body []byte) error
+	List(ctx context.Context, prefix string) ([]string, error)
+	Delete(ctx context.Context, key string) error
+}
+
+// Conformance runs the suite against an empty store.
+func Conformance(t *testing.T, s Store) {
+	ctx := t.Context()
+	put := func(key, body string) {
+		t.Helper()
+		if err := s.PutIfAbsent(ctx, key, []byte(body)); err != nil {
+			t.Fatalf("PutIfAbsent(%q): %v", key, err)
+		}
+	}
+
+	t.Run("missing", func(t *testing.T) {
+		if _, err := s.Get(ctx, "cases/none", 10); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get of a missing object = %v, want ErrNotFound", err)
+		}
+	})
+	t.Run("written once", func(t *testing.T) {
+		put("cases/a", "first")
+		if err := s.PutIfAbsent(ctx, "cases/a", []byte("second")); !errors.Is(err, store.ErrExists) {
+			t.Errorf("second PutIfAbsent = %v, want ErrExists", err)
+		}
+		if got, err := s.Get(ctx, "cases/a", 5); err != nil || string(got) != "first" {
+			t.Errorf("Get = %q, %v, want the first body", got, err)
+		}
+	})
+	t.Run("limit", func(t *testing.T) {
+		put("cases/large", "123456")
+		if _, err := s.Get(ctx, "cases/large", 5); !errors.Is(err, store.ErrTooLarge) {
+			t.Errorf("Get above the limit = %v, want ErrTooLarge", err)
+		}
+	})
+	t.Run("list", func(t *testing.T) {
+		put("cases/list/0002", "")
+		put("cases/list/0001", "")
+		put("cases/listed", "")
+		got, err := s.List(ctx, "cases/list/")
+		if diff := cmp.Diff([]string{"cases/list/0001", "cases/list/0002"}, got); err != nil || diff != "" {
+			t.Errorf("List: %v, (-want +got)\n%s", err, diff)
+		}
+		if got, err := s.List(ctx, "cases/empty/"); err != nil || len(got) != 0 {
+			t.Errorf("List of nothing = %q, %v", got, err)
+		}
+	})
+	t.Run("delete", func(t *testing.T) {
+		put("cases/gone", "x")
+		for range 2 { // the second time it is not there
+			if err := s.Delete(ctx, "cases/gone"); err != nil {
+				t.Errorf("Delete: %v", err)
+			}
+		}
+		if _, err := s.Get(ctx, "cases/gone", 10); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get after Delete = %v, want ErrNotFound", err)
+		}
+	})
+	t.Run("one winner", func(t *testing.T) {
+		var winners atomic.Int32
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				err := s.PutIfAbsent(ctx, "cases/race", []byte{byte(i)})
+				switch {
+				case err == nil:
+					winners.Add(1)
+				case !errors.Is(err, store.ErrExists):
+					t.Errorf("PutIfAbsent in a race: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := winners.Load(); n != 1 {
+			t.Errorf("%d writers won, want 1", n)
+		}
+	})
+}
