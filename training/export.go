@@ -68,7 +68,7 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	fs.StringVar((*string)(&f.manifest.Point), "point", string(age.PointMean), "point estimate: mean or median")
 	fs.Float64Var(&f.calibration.Coverage, "coverage", 0.9, "share of people whose age the interval shall hold")
 	fs.Float64Var(&f.calibration.SpreadFloor, "spread-floor", 5, "years added to the distribution's standard deviation")
-	fs.IntVar(&f.calibration.Bins, "bins", 3, "bins of the predicted age")
+	fs.IntVar(&f.calibration.Bins, "bins", 2, "bins of the predicted age")
 	fs.Float64Var(&f.calibration.AbstainShare, "abstain-share", 0.0025, "share of calibration photos that are too uncertain to use")
 	fs.IntVar(&f.folds, "cross-folds", 10, "folds by person for the cross-validated coverage on the card")
 	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")

@@ -184,7 +184,7 @@ func edges(points []float64, n int) []float64 {
 
 // leastInTail is how many residuals must be expected in a tail for its edge to
 // be more than one photo's accident.
-const leastInTail = 2
+const leastInTail = 4
 
 // tails returns the residuals below and above which a new one falls with
 // probability of at most tail each: the conformal quantiles, the k-th largest

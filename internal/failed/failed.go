@@ -17,9 +17,8 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/metrics"
-	"github.com/agequote/agequote/internal/predict"
-	"github.com/agequote/agequote/internal/quote"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/store"
 )
@@ -66,16 +65,16 @@ type Failed struct{ Records, Of int }
 func (f *Failed) Error() string { return fmt.Sprintf("%d of %d records failed", f.Records, f.Of) }
 
 // Handle handles every failure record that the event names.
-func (h *Handler) Handle(ctx context.Context, e events.S3Event) error {
+func (h *Handler) Handle(ctx context.Context, arrived events.S3Event) error {
 	failures := 0
-	for _, r := range e.Records {
+	for _, r := range arrived.Records {
 		if err := h.handle(ctx, r.S3.Object.URLDecodedKey); err != nil {
 			failures++
 			h.Log.ErrorContext(ctx, "record failed", "err", err)
 		}
 	}
 	if failures > 0 {
-		return &Failed{Records: failures, Of: len(e.Records)}
+		return &Failed{Records: failures, Of: len(arrived.Records)}
 	}
 	return nil
 }
@@ -110,11 +109,11 @@ func (h *Handler) handle(ctx context.Context, key string) error {
 	}
 
 	// Which function gave up shows in what it was sent.
-	var photos predict.Event
+	var photos event.Predict
 	if err := json.Unmarshal(r.RequestPayload, &photos); err == nil {
 		return h.photos(ctx, f, r.RequestPayload, photos.Photos)
 	}
-	var causes quote.Event
+	var causes event.Quote
 	if err := json.Unmarshal(r.RequestPayload, &causes); err == nil {
 		return h.causes(ctx, f, causes.Cases)
 	}
@@ -123,7 +122,7 @@ func (h *Handler) handle(ctx context.Context, key string) error {
 }
 
 // photos handles an event that predict gave up.
-func (h *Handler) photos(ctx context.Context, f casefile.Failure, payload []byte, photos []predict.Photo) error {
+func (h *Handler) photos(ctx context.Context, f casefile.Failure, payload []byte, photos []event.Photo) error {
 	if len(photos) > 1 {
 		return h.sendSingly(ctx, payload)
 	}
@@ -140,12 +139,12 @@ func (h *Handler) photos(ctx context.Context, f casefile.Failure, payload []byte
 
 // sendSingly sends each record of an event once more as an event of its own.
 func (h *Handler) sendSingly(ctx context.Context, payload []byte) error {
-	var event struct {
+	var several struct {
 		Records []json.RawMessage `json:"Records,omitempty"`
 		Items   []json.RawMessage `json:"items,omitempty"`
 		Batch   json.RawMessage   `json:"batch,omitempty"`
 	}
-	if err := json.Unmarshal(payload, &event); err != nil {
+	if err := json.Unmarshal(payload, &several); err != nil {
 		return errors.New("decode failed event")
 	}
 	send := func(single any) error {
@@ -155,26 +154,26 @@ func (h *Handler) sendSingly(ctx context.Context, payload []byte) error {
 		}
 		return h.Lambda.InvokeAsync(ctx, h.PredictFunction, b)
 	}
-	for _, r := range event.Records {
+	for _, r := range several.Records {
 		if err := send(map[string]any{"Records": []json.RawMessage{r}}); err != nil {
 			return err
 		}
 	}
-	for _, i := range event.Items {
+	for _, i := range several.Items {
 		single := map[string]any{"items": []json.RawMessage{i}}
-		if event.Batch != nil {
-			single["batch"] = event.Batch
+		if several.Batch != nil {
+			single["batch"] = several.Batch
 		}
 		if err := send(single); err != nil {
 			return err
 		}
 	}
-	h.Log.InfoContext(ctx, "sent singly", "records", len(event.Records)+len(event.Items))
+	h.Log.InfoContext(ctx, "sent singly", "records", len(several.Records)+len(several.Items))
 	return nil
 }
 
 // causes handles an event that quote gave up.
-func (h *Handler) causes(ctx context.Context, f casefile.Failure, causes []quote.Cause) error {
+func (h *Handler) causes(ctx context.Context, f casefile.Failure, causes []event.Cause) error {
 	f.Stage = "quote"
 	for _, c := range causes {
 		if c.Code != reason.OK {

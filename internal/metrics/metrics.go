@@ -51,7 +51,10 @@ type directive struct {
 // Record writes the values under the dimensions. Metrics must not fail a
 // photo: an unwritable line is dropped.
 func (r *Recorder) Record(dimensions map[string]string, values ...Value) {
-	d := directive{Namespace: r.Namespace, Dimensions: [][]string{slices.Sorted(maps.Keys(dimensions))}}
+	// No dimension is an empty list; the format knows no null.
+	names := slices.AppendSeq([]string{}, maps.Keys(dimensions))
+	slices.Sort(names)
+	d := directive{Namespace: r.Namespace, Dimensions: [][]string{names}}
 	line := map[string]any{}
 	for name, v := range dimensions {
 		line[name] = v

@@ -15,6 +15,7 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/model"
@@ -64,7 +65,7 @@ func (f *Failed) Error() string { return fmt.Sprintf("%d of %d photos failed", f
 
 // Handle estimates every photo of the event. A refusal is a result; a *Failed
 // comes after all others are done, so that no photo takes another with it.
-func (h *Handler) Handle(ctx context.Context, e Event) (casefile.Answer, error) {
+func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer, error) {
 	answer := casefile.Answer{Schema: casefile.Schema, Results: []casefile.Result{}}
 	photos := e.Photos
 	failed := 0
@@ -90,7 +91,7 @@ func (h *Handler) Handle(ctx context.Context, e Event) (casefile.Answer, error) 
 
 // handle is one photo from its name to its stored estimate. A panic is an
 // error like any other: the process and the other photos live on.
-func (h *Handler) handle(ctx context.Context, p Photo) (result casefile.Result, err error) {
+func (h *Handler) handle(ctx context.Context, p event.Photo) (result casefile.Result, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -98,7 +99,7 @@ func (h *Handler) handle(ctx context.Context, p Photo) (result casefile.Result, 
 	}()
 
 	if p.Bucket != h.UploadsBucket {
-		return casefile.Result{}, ErrForeign
+		return casefile.Result{}, event.ErrForeign
 	}
 
 	// A second delivery finds the first one's estimate.
@@ -128,7 +129,7 @@ func (h *Handler) handle(ctx context.Context, p Photo) (result casefile.Result, 
 
 // estimate reads the photo if that is allowed. What the customer can mend
 // becomes a coded refusal, everything else an error, to be tried again.
-func (h *Handler) estimate(ctx context.Context, p Photo) (casefile.Estimate, error) {
+func (h *Handler) estimate(ctx context.Context, p event.Photo) (casefile.Estimate, error) {
 	started := h.Now()
 	e := casefile.Estimate{
 		Schema:   casefile.Schema,

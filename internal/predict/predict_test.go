@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/predict"
@@ -78,7 +78,7 @@ func newWorld() *world {
 }
 
 // apply stores an application and a photo, and returns the photo's event.
-func (w *world) apply(t *testing.T, id, photo string, consent *casefile.Consent) predict.Event {
+func (w *world) apply(t *testing.T, id, photo string, consent *casefile.Consent) event.Predict {
 	t.Helper()
 	ctx := t.Context()
 	a, err := cases.Encode(casefile.Application{Schema: 1, Case: id, N: 1, Facts: underwriting.Facts{BirthDate: "1984-05-17"}, Consent: consent})
@@ -91,7 +91,7 @@ func (w *world) apply(t *testing.T, id, photo string, consent *casefile.Consent)
 	if err := w.photos.PutIfAbsent(ctx, casefile.UploadKey(id, 1), []byte(photo)); err != nil {
 		t.Fatal(err)
 	}
-	return predict.Event{Photos: []predict.Photo{{Case: id, N: 1, Bucket: bucket, Key: casefile.UploadKey(id, 1)}}}
+	return event.Predict{Photos: []event.Photo{{Case: id, N: 1, Bucket: bucket, Key: casefile.UploadKey(id, 1)}}}
 }
 
 var consent = &casefile.Consent{Version: "1", Time: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Days: 30}
@@ -163,7 +163,7 @@ func TestHandle(t *testing.T) {
 // TestHandleOthersLive puts a photo that panics between two good ones.
 func TestHandleOthersLive(t *testing.T) {
 	w := newWorld()
-	var e predict.Event
+	var e event.Predict
 	for i, photo := range []string{"selfie", "poison", "selfie"} {
 		e.Photos = append(e.Photos, w.apply(t, fmt.Sprintf("customer%d", i), photo, consent).Photos...)
 	}
@@ -221,76 +221,4 @@ func TestHandleLogsNothingPersonal(t *testing.T) {
 			t.Errorf("the log holds %q:\n%s", personal, w.log)
 		}
 	}
-}
-
-func TestEvent(t *testing.T) {
-	const id = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
-	tests := []struct {
-		file string
-		want []predict.Photo
-	}{
-		{"s3-object-created.json", []predict.Photo{{
-			Case: id, N: 1, Bucket: bucket, Key: "uploads/" + id + "/0001", Version: "096fKKXTRTtl3on89fVO.nfljtsv6qko",
-		}}},
-		{"s3-test-event.json", nil},
-		{"batch-items.json", []predict.Photo{
-			{Case: "policy-2019-000417", N: 1, Bucket: bucket, Key: "uploads/policy-2019-000417/0001", Batch: "2026-11-24-renewals"},
-			{Case: "policy-2019-000418", N: 2, Bucket: bucket, Key: "uploads/policy-2019-000418/0002", Batch: "2026-11-24-renewals"},
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.file, func(t *testing.T) {
-			b, err := os.ReadFile("../../events/" + tt.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got predict.Event
-			if err := json.Unmarshal(b, &got); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, got.Photos); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestEventRefuses(t *testing.T) {
-	for name, event := range map[string]string{
-		"nothing":              `{}`,
-		"another service":      `{"source":"aws.events","detail":{}}`,
-		"no case":              `{"items":[{"key":"uploads/x/0001"}]}`,
-		"path for a case":      `{"items":[{"case":"../../../etc","key":"uploads/x/0001"}]}`,
-		"another case's photo": `{"items":[{"case":"customer0","key":"uploads/customer1/0001"}]}`,
-		"negative number":      `{"items":[{"case":"customer0","n":-1,"key":"uploads/customer0/0001"}]}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			var e predict.Event
-			if err := json.Unmarshal([]byte(event), &e); err == nil {
-				t.Errorf("took %s as %+v", event, e)
-			}
-		})
-	}
-}
-
-// FuzzEvent looks for events that crash or name a photo outside a case.
-func FuzzEvent(f *testing.F) {
-	for _, name := range []string{"s3-object-created.json", "s3-test-event.json", "batch-items.json"} {
-		b, err := os.ReadFile("../../events/" + name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var e predict.Event
-		if json.Unmarshal(b, &e) != nil {
-			return
-		}
-		for _, p := range e.Photos {
-			if !casefile.ValidID(p.Case) || p.N < 1 {
-				t.Errorf("photo %+v", p)
-			}
-		}
-	})
 }

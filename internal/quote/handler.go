@@ -11,6 +11,7 @@ import (
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/rulebook"
@@ -65,7 +66,7 @@ func (f *Failed) Error() string { return fmt.Sprintf("%d of %d cases failed", f.
 
 // Handle quotes every case of the event. A *Failed comes after all others are
 // done, so that no case takes another with it.
-func (h *Handler) Handle(ctx context.Context, e Event) (Answer, error) {
+func (h *Handler) Handle(ctx context.Context, e event.Quote) (Answer, error) {
 	answer := Answer{Schema: casefile.Schema, Quotes: []Outcome{}}
 	failed := 0
 	for _, c := range e.Cases {
@@ -93,7 +94,7 @@ func (h *Handler) Handle(ctx context.Context, e Event) (Answer, error) {
 }
 
 // handle is one case from its estimate and facts to its stored quote.
-func (h *Handler) handle(ctx context.Context, c Cause) (outcome Outcome, err error) {
+func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -131,7 +132,7 @@ func (h *Handler) handle(ctx context.Context, c Cause) (outcome Outcome, err err
 
 // write computes the quote and stores it, or returns the one that another
 // delivery stored first.
-func (h *Handler) write(ctx context.Context, c Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
+func (h *Handler) write(ctx context.Context, c event.Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
 	now := h.Now().UTC()
 	in := Input{
 		Case: c.Case, Cause: c.Cause,

@@ -1,4 +1,7 @@
-package predict
+// Package event reads the shapes of the events that start the functions: S3's,
+// a batch of items, the record of a Lambda destination. It knows names of cases
+// and photos, and touches neither.
+package event
 
 import (
 	"encoding/json"
@@ -9,9 +12,9 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 )
 
-// Event is what predict accepts: an S3 event, S3's test event, or a batch of
+// Predict is what predict accepts: an S3 event, S3's test event, or a batch of
 // items. Photo is one of either.
-type Event struct{ Photos []Photo }
+type Predict struct{ Photos []Photo }
 
 // Photo names one photo of a case.
 type Photo struct {
@@ -32,8 +35,8 @@ type item struct {
 	Version string `json:"version"`
 }
 
-// ErrEvent says that an event has no shape that predict knows.
-var ErrEvent = errors.New("event is neither S3's nor a batch of items")
+// ErrShape says that an event has no shape that its function knows.
+var ErrShape = errors.New("event has no known shape")
 
 // ErrForeign says that an item is not a photo of a case in this deployment.
 var ErrForeign = errors.New("event names a photo outside the uploads of a case")
@@ -41,7 +44,7 @@ var ErrForeign = errors.New("event names a photo outside the uploads of a case")
 // UnmarshalJSON reads an event's photos. Objects outside uploads/ are not
 // photos of a case and are left out: the bucket's notification names the
 // prefix, a batch item is refused with ErrForeign.
-func (e *Event) UnmarshalJSON(b []byte) error {
+func (e *Predict) UnmarshalJSON(b []byte) error {
 	var shape struct {
 		Event   string                 // "s3:TestEvent": sent once, when the notification is set up
 		Records []events.S3EventRecord `json:"Records"`
@@ -51,10 +54,10 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		} `json:"batch"`
 	}
 	if err := json.Unmarshal(b, &shape); err != nil {
-		return ErrEvent
+		return ErrShape
 	}
 	if shape.Records == nil && shape.Items == nil && shape.Event != "s3:TestEvent" {
-		return ErrEvent
+		return ErrShape
 	}
 
 	e.Photos = nil

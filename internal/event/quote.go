@@ -1,20 +1,16 @@
-package quote
+package event
 
 import (
 	"encoding/json"
-	"errors"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/reason"
 )
 
-// ErrEvent says that an event has no shape that quote knows.
-var ErrEvent = errors.New("event holds neither results of predict nor a case with its cause")
-
-// Event is what quote accepts: the answer of predict bare, or under the
+// Quote is what quote accepts: the answer of predict bare, or under the
 // responsePayload of a Lambda destination's record, or one case and cause
 // without a photo. Cases is what is to be quoted of either.
-type Event struct{ Cases []Cause }
+type Quote struct{ Cases []Cause }
 
 // Cause is why a case is quoted: "photo-0001", "facts-0002".
 type Cause struct {
@@ -24,7 +20,7 @@ type Cause struct {
 }
 
 // UnmarshalJSON reads an event's cases.
-func (e *Event) UnmarshalJSON(b []byte) error {
+func (e *Quote) UnmarshalJSON(b []byte) error {
 	type answer struct {
 		Results []struct {
 			Case string      `json:"case"`
@@ -39,7 +35,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 		Cause    string  `json:"cause"`
 	}
 	if err := json.Unmarshal(b, &shape); err != nil {
-		return ErrEvent
+		return ErrShape
 	}
 	if shape.Response != nil {
 		shape.answer = *shape.Response
@@ -49,7 +45,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	if shape.Case != "" {
 		e.Cases = append(e.Cases, Cause{Case: shape.Case, Cause: shape.Cause, Code: reason.OK})
 	} else if shape.Results == nil {
-		return ErrEvent
+		return ErrShape
 	}
 	for _, r := range shape.Results {
 		e.Cases = append(e.Cases, Cause{Case: r.Case, Cause: casefile.PhotoCause(r.N), Code: r.Code})
@@ -57,7 +53,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	for _, c := range e.Cases {
 		kind, _, ok := casefile.ParseCause(c.Cause)
 		if !casefile.ValidID(c.Case) || !ok || kind == "decision" {
-			return ErrEvent
+			return ErrShape
 		}
 	}
 	return nil
