@@ -1,0 +1,68 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/agequote/agequote/internal/local/samtemplate"
+)
+
+// provision makes the buckets that a kept folder does not have yet, and gives
+// each its versioning and its policy, as a deployment would: through the API.
+func (g *Gateway) provision(ctx context.Context, c Config) error {
+	client := s3.New(s3.Options{
+		BaseEndpoint: &g.Endpoint,
+		Region:       c.Region,
+		UsePathStyle: true,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return g.Operator, nil
+		}),
+	})
+	for _, b := range c.Buckets {
+		if err := createBucket(ctx, client, b, c.Region); err != nil {
+			return fmt.Errorf("create bucket %s: %w", b.Name, err)
+		}
+		if err := setPolicy(ctx, client, b.Name, c.Roles); err != nil {
+			return fmt.Errorf("set policy of bucket %s: %w", b.Name, err)
+		}
+	}
+	return nil
+}
+
+func createBucket(ctx context.Context, client *s3.Client, b samtemplate.Bucket, region string) error {
+	in := &s3.CreateBucketInput{Bucket: &b.Name}
+	if region != "us-east-1" { // the one region that S3 does not take as a constraint
+		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
+	}
+	var owned *types.BucketAlreadyOwnedByYou
+	if _, err := client.CreateBucket(ctx, in); err != nil && !errors.As(err, &owned) {
+		return err
+	}
+	if !b.Versioned {
+		return nil
+	}
+	_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
+		Bucket:                  &b.Name,
+		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
+	})
+	return err
+}
+
+func setPolicy(ctx context.Context, client *s3.Client, bucket string, roles []Role) error {
+	doc, err := policyFor(bucket, roles)
+	if err != nil {
+		return err
+	}
+	if doc == nil {
+		// A kept folder may hold the policy of an earlier template.
+		_, err := client.DeleteBucketPolicy(ctx, &s3.DeleteBucketPolicyInput{Bucket: &bucket})
+		return err
+	}
+	_, err = client.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: aws.String(string(doc))})
+	return err
+}

@@ -1,0 +1,103 @@
+// Package samtemplate reads from a SAM template what the local stack needs to
+// run it: functions with their settings, events, destinations and permissions,
+// and buckets. Intrinsic functions are resolved as CloudFormation would on
+// deploying, and Globals are merged as SAM does.
+//
+// It is not a template validator (sam validate and cfn-lint are), and only the
+// properties that it returns are looked at: whatever else a resource says is
+// neither resolved nor checked. Macros, nested stacks, mappings, imports and
+// SAM's policy templates are not read.
+package samtemplate
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// Options choose what a deployment would choose.
+type Options struct {
+	Parameters map[string]string // overrides of the template's parameters
+	StackName  string            // AWS::StackName
+	Region     string            // AWS::Region
+	Account    string            // AWS::AccountId, twelve digits
+}
+
+// Template is what a template says, in the order in which it says it. Resources
+// whose condition is false are absent.
+type Template struct {
+	Functions []Function
+	Buckets   []Bucket
+}
+
+// Function is one AWS::Serverless::Function.
+type Function struct {
+	LogicalID   string
+	Name        string // physical
+	ARN         string // without a version
+	MemoryMB    int    // default 128
+	Timeout     time.Duration
+	Environment map[string]string
+	Reserved    *int // ReservedConcurrentExecutions; nil: none reserved
+
+	// Asynchronous invocation.
+	Retries     int           // after the first try; default 2
+	MaxEventAge time.Duration // default 6 hours
+	OnSuccess   *Destination
+	OnFailure   *Destination
+
+	S3Events   []S3Event
+	Statements []Statement // of its role; managed policies, named only, are not among them
+}
+
+// DestinationType says what takes an invocation record.
+type DestinationType string
+
+// The destinations that run locally.
+const (
+	ToLambda   DestinationType = "Lambda"
+	ToS3Bucket DestinationType = "S3Bucket"
+)
+
+// Destination takes the record of an asynchronous invocation.
+type Destination struct {
+	Type DestinationType
+	ARN  string // of the function or the bucket
+}
+
+// S3Event says which objects of a bucket start a function.
+type S3Event struct {
+	Bucket string   // logical id, as SAM demands
+	Events []string // s3:ObjectCreated:* or one of its kinds
+	Prefix string   // of the key, undecoded
+	Suffix string
+}
+
+// Statement is one statement of an IAM policy.
+type Statement struct {
+	Effect     string // Allow or Deny
+	Actions    []string
+	Resources  []string
+	Conditions map[string]map[string][]string // operator, key, values
+}
+
+// Bucket is one AWS::S3::Bucket.
+type Bucket struct {
+	LogicalID string
+	Name      string // physical
+	ARN       string
+	Versioned bool
+}
+
+// Read reads the template at path. Errors name the file and the line.
+func Read(path string, o Options) (*Template, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read template: %w", err)
+	}
+	t, err := Parse(data, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
