@@ -1,0 +1,171 @@
+# All that is done with the project, one target each; `make` lists them. A
+# machine needs Go, a C compiler, and npm or Python with pip. What is fetched
+# goes to the cache, outside git.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agequote
+
+# Versions of the tools that the tests and checks run; those of the template's
+# are in infra/requirements.txt.
+GOTESTSUM_VERSION := v1.13.0
+STATICCHECK_VERSION := v0.8.2
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+
+GOTESTSUM := $(CACHE)/tools/gotestsum-$(GOTESTSUM_VERSION)/gotestsum
+STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
+BENCHSTAT := $(CACHE)/tools/benchstat-$(BENCHSTAT_VERSION)/benchstat
+VENV := $(CACHE)/venv
+
+SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
+
+# CODE_HASH names the code in every stored object. It is taken from the content
+# of what is compiled in, so it is the same in a clone, in a copy without .git
+# and in CI.
+CODE_HASH = sha256:$(shell find . \
+	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -name go.mod -o -name go.sum \) -print | \
+	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
+SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
+
+HOST := $(shell go env GOHOSTOS)-$(shell go env GOHOSTARCH)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# ---- Building ----------------------------------------------------------------
+
+.PHONY: build
+build: onnxruntime functions ## build bin/agequote, and the functions for this machine
+	CGO_ENABLED=1 go build -trimpath -ldflags '$(SET_CODE)' -o bin/agequote ./cmd/agequote
+
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction
+
+.PHONY: functions $(FUNCTIONS)
+functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
+
+$(FUNCTIONS):
+	@$(MAKE) build-$@ ARTIFACTS_DIR='$(CURDIR)/build/$@' TARGET=$(HOST)
+
+# `sam build` calls these three, with ARTIFACTS_DIR set, for the system that
+# Lambda runs them on.
+TARGET ?= linux-amd64
+target_words = $(subst -, ,$(TARGET))
+
+# $(call bootstrap,FOLDER,CGO_ENABLED) builds a function's program.
+bootstrap = CGO_ENABLED=$(2) GOOS=$(word 1,$(target_words)) GOARCH=$(word 2,$(target_words)) \
+	go build -trimpath -buildvcs=false -tags lambda.norpc -ldflags '-s -w $(SET_CODE)' \
+	-o '$(ARTIFACTS_DIR)/bootstrap' ./functions/$(1)
+
+# predict alone has C in it, so another system's needs another C compiler.
+other_system = $(filter-out $(HOST),$(TARGET))
+default_compiler = $(filter default,$(origin CC))
+define need_compiler
+predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
+endef
+
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction
+build-PredictFunction:
+	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
+	$(call bootstrap,predict,1)
+	@rm -rf '$(ARTIFACTS_DIR)/lib' '$(ARTIFACTS_DIR)/models'
+	@mkdir -p '$(ARTIFACTS_DIR)/lib' '$(ARTIFACTS_DIR)/models'
+	@library=$$(infra/onnxruntime.sh $(TARGET)) && cp "$$library" '$(ARTIFACTS_DIR)/lib/'
+	@cp models/manifest.json models/card.md models/*.onnx '$(ARTIFACTS_DIR)/models/' # every file that the manifest names
+
+build-QuoteFunction:
+	$(call bootstrap,quote,0)
+
+build-FailedFunction:
+	$(call bootstrap,failed,0)
+
+.PHONY: onnxruntime
+onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
+	@infra/onnxruntime.sh >/dev/null
+
+# ---- Running -----------------------------------------------------------------
+
+.PHONY: demo
+demo: build ## send a selfie through the local stack; another one with PHOTO=file
+	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
+
+# ---- Testing -----------------------------------------------------------------
+
+# AGEQUOTE_REQUIRE makes a failure of each test that would skip for want of a
+# part that this Makefile provides.
+.PHONY: test
+test: build $(GOTESTSUM) ## run all tests, the whole chain on the local stack too
+	@mkdir -p build
+	@status=0; \
+	AGEQUOTE_REQUIRE=1 $(GOTESTSUM) --format pkgname-and-test-fails --jsonfile build/test.json \
+		-- -timeout 20m ./... || status=$$?; \
+	awk -f infra/count.awk build/test.json; exit $$status
+
+.PHONY: bench
+COUNT ?= 10
+BENCH ?= .
+bench: build $(BENCHSTAT) ## run the benchmarks, COUNT times each, those that match BENCH
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -p 1 -timeout 2h \
+		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u) | tee build/bench.txt
+	$(BENCHSTAT) build/bench.txt
+
+.PHONY: fuzz
+FUZZTIME ?= 10s
+fuzz: build ## run each fuzz target for FUZZTIME
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | LC_ALL=C sort | \
+	while read -r folder name; do \
+		echo "$$folder $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$folder" </dev/null; \
+	done
+
+# ---- Checking ----------------------------------------------------------------
+
+.PHONY: check check-format check-vet check-staticcheck check-race check-tidy check-template
+check: check-format check-vet check-staticcheck check-tidy check-template check-race ## all that must be clean before a commit, but the long tests
+
+check-format: ## gofmt
+	@unformatted=$$(gofmt -l .); \
+	[ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+
+check-vet: ## go vet
+	go vet ./...
+
+check-staticcheck: $(STATICCHECK) ## staticcheck
+	$(STATICCHECK) ./...
+
+check-race: build ## the short tests under the race detector
+	go test -race -short -timeout 20m ./...
+
+check-tidy: ## go.mod and go.sum
+	go mod tidy -diff
+
+# Offline: sam needs a region, and neither credentials nor AWS.
+check-template: export AWS_DEFAULT_REGION := eu-west-1
+check-template: export SAM_CLI_TELEMETRY := 0
+check-template: $(VENV)/ready ## template.yaml: cfn-lint, sam validate, sam build
+	$(VENV)/bin/cfn-lint template.yaml
+	$(VENV)/bin/sam validate --lint
+	$(VENV)/bin/sam build --build-dir build/sam
+
+# ---- Tools -------------------------------------------------------------------
+
+$(GOTESTSUM):
+	GOBIN='$(@D)' go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+
+$(STATICCHECK):
+	GOBIN='$(@D)' go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+
+$(BENCHSTAT):
+	GOBIN='$(@D)' go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+
+$(VENV)/ready: infra/requirements.txt
+	python3 -m venv '$(VENV)'
+	'$(VENV)/bin/pip' install --quiet --disable-pip-version-check -r infra/requirements.txt
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what was built; the cache stays
+	rm -rf bin build .aws-sam
