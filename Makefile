@@ -104,6 +104,20 @@ test: build $(GOTESTSUM) ## run all tests, the whole chain on the local stack to
 		-- -timeout 20m ./... || status=$$?; \
 	awk -f infra/count.awk build/test.json; exit $$status
 
+.PHONY: soak
+soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
+
+# The labels are made of research photos that are not in the project; see
+# CONTRIBUTING.md. FACES holds UTKFace and FG-NET.
+.PHONY: calibrate
+FACES ?= ../shared/faces
+NETWORK ?= ../shared/models/face-backbone.onnx
+calibrate: onnxruntime ## make models/ again: calibrate and measure on the photos in FACES, with NETWORK
+	@mkdir -p build
+	go run ./training prepare --utkface $(FACES)/utkface --folds $(FACES)/folds.tsv --fgnet $(FACES)/fgnet --images $(FACES) --out build/labels.tsv
+	go run ./training export --network $(NETWORK) --detector models/detector.onnx --labels build/labels.tsv --images $(FACES) --out models
+
 .PHONY: bench
 COUNT ?= 10
 BENCH ?= .

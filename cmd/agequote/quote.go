@@ -270,6 +270,9 @@ func printPremiums(out io.Writer, q casefile.Quote) error {
 		row("middle", q.At.Estimated.Age, q.At.Estimated.Amounts, q.At.Estimated.Reason)
 		row("high end", q.At.High.Age, q.At.High.Amounts, q.At.High.Reason)
 	}
+	if q.ExpectedGrossCents != nil {
+		fmt.Fprintf(w, "expected\t\t\t%s\t\t over the ages that the photo gives\n", money(*q.ExpectedGrossCents))
+	}
 	return w.Flush()
 }
 

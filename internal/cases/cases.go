@@ -17,6 +17,9 @@ import (
 	"github.com/agequote/agequote/internal/store"
 )
 
+// ErrUnreadable says that an object stands but is not what its name promises.
+var ErrUnreadable = errors.New("object cannot be read")
+
 // maxObject bounds what is read of an object of ours.
 const maxObject = 1 << 20
 
@@ -92,7 +95,7 @@ func decode[T any](key string, b []byte) (Stored[T], error) {
 	o := Stored[T]{Key: key, Hash: digest.Of(b)}
 	if err := json.Unmarshal(b, &o.Object); err != nil {
 		// The decoder's text can hold the object's content, which is personal.
-		return Stored[T]{}, fmt.Errorf("decode stored %T", o.Object)
+		return Stored[T]{}, fmt.Errorf("decode stored %T: %w", o.Object, ErrUnreadable)
 	}
 	return o, nil
 }

@@ -220,7 +220,10 @@ func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect 
 	switch {
 	case err == nil:
 		sumCents = application.Object.Facts.SumCents
-	case !errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, cases.ErrUnreadable):
+		// What broke the case must not keep it from a person: it waits as if
+		// for the smallest sum.
+	default:
 		return fmt.Errorf("read application: %w", err)
 	}
 	if err := cases.Mark(ctx, h.Cases, casefile.Marker(f.Case, casefile.StateFailed, stored.Object.Time, sumCents)); err != nil {

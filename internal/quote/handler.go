@@ -1,3 +1,6 @@
+// Package quote turns a stored estimate and declared facts into a stored quote:
+// Compute is the pure core that a replay runs again, Handler the shell around
+// it. It reads no photo and keeps no rule of its own; those are data in rules/.
 package quote
 
 import (
