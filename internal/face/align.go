@@ -99,44 +99,34 @@ func warp(src *image.RGBA, t similarity) *image.RGBA {
 	maxX, maxY := src.Rect.Dx()-1, src.Rect.Dy()-1
 	for v := range Size {
 		for u := range Size {
-			var sum [3]int
+			var red, green, blue int
 			for _, s := range [4][2]int{{1, 1}, {3, 1}, {1, 3}, {3, 3}} {
-				// Centre of the quarter, less half a pixel of the source.
+				// Centre of the quarter, less half a pixel of the source; in
+				// 256ths of a pixel after the shift.
 				u4, v4 := 4*u+s[0], 4*v+s[1]
-				x := (a*u4-b*v4)/4 + x0 - one/2
-				y := (b*u4+a*v4)/4 + y0 - one/2
-				c := bilinear(src, x>>12, y>>12, maxX, maxY)
-				sum[0] += c[0]
-				sum[1] += c[1]
-				sum[2] += c[2]
+				x := ((a*u4-b*v4)/4 + x0 - one/2) >> 12
+				y := ((b*u4+a*v4)/4 + y0 - one/2) >> 12
+				fx, fy := x&255, y&255
+
+				top := clampTo(y>>8, maxY) * src.Stride
+				bottom := clampTo(y>>8+1, maxY) * src.Stride
+				left, right := 4*clampTo(x>>8, maxX), 4*clampTo(x>>8+1, maxX)
+				p, q := src.Pix[top+left:][:3], src.Pix[top+right:][:3]
+				r, t := src.Pix[bottom+left:][:3], src.Pix[bottom+right:][:3]
+				w00, w10, w01, w11 := (256-fx)*(256-fy), fx*(256-fy), (256-fx)*fy, fx*fy
+				red += w00*int(p[0]) + w10*int(q[0]) + w01*int(r[0]) + w11*int(t[0])
+				green += w00*int(p[1]) + w10*int(q[1]) + w01*int(r[1]) + w11*int(t[1])
+				blue += w00*int(p[2]) + w10*int(q[2]) + w01*int(r[2]) + w11*int(t[2])
 			}
-			o := v*dst.Stride + 4*u
 			const scale = 4 << 16 // four samples, 2 x 8 bits of weight
-			dst.Pix[o] = uint8((sum[0] + scale/2) / scale)
-			dst.Pix[o+1] = uint8((sum[1] + scale/2) / scale)
-			dst.Pix[o+2] = uint8((sum[2] + scale/2) / scale)
+			o := v*dst.Stride + 4*u
+			dst.Pix[o] = uint8((red + scale/2) / scale)
+			dst.Pix[o+1] = uint8((green + scale/2) / scale)
+			dst.Pix[o+2] = uint8((blue + scale/2) / scale)
 			dst.Pix[o+3] = 0xff
 		}
 	}
 	return dst
-}
-
-// bilinear interpolates at (x, y), in 256ths of a pixel, and returns red, green
-// and blue times 2^16.
-func bilinear(src *image.RGBA, x, y, maxX, maxY int) [3]int {
-	fx, fy := x&255, y&255
-	left, right := clampTo(x>>8, maxX), clampTo(x>>8+1, maxX)
-	top, bottom := clampTo(y>>8, maxY), clampTo(y>>8+1, maxY)
-	p := src.Pix[top*src.Stride+4*left:]
-	q := src.Pix[top*src.Stride+4*right:]
-	r := src.Pix[bottom*src.Stride+4*left:]
-	s := src.Pix[bottom*src.Stride+4*right:]
-	w00, w10, w01, w11 := (256-fx)*(256-fy), fx*(256-fy), (256-fx)*fy, fx*fy
-	var c [3]int
-	for i := range c {
-		c[i] = w00*int(p[i]) + w10*int(q[i]) + w01*int(r[i]) + w11*int(s[i])
-	}
-	return c
 }
 
 func clampTo(v, limit int) int { return min(max(v, 0), limit) }

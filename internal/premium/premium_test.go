@@ -7,13 +7,14 @@ import (
 	"math"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/agequote/agequote/internal/premium"
 )
 
 // plainNet is the slow way: both sums written out, each survival probability
 // multiplied up from the start.
-func plainNet(t *testing.T, b premium.Basis, age, term int, sumCents int64) float64 {
+func plainNet(t testing.TB, b premium.Basis, age, term int, sumCents int64) float64 {
 	t.Helper()
 	var insurance, annuity float64
 	for k := range term {
@@ -27,7 +28,7 @@ func plainNet(t *testing.T, b premium.Basis, age, term int, sumCents int64) floa
 	return float64(sumCents) * insurance / annuity
 }
 
-func rate(t *testing.T, b premium.Basis, age, duration int) float64 {
+func rate(t testing.TB, b premium.Basis, age, duration int) float64 {
 	t.Helper()
 	q, err := b.Table.Q(age, duration)
 	if err != nil {
@@ -192,10 +193,23 @@ func TestNetAnnualRefuses(t *testing.T) {
 	}
 }
 
+// BenchmarkNetAnnual takes turns with the plain way, so that x-plain, the time
+// over the plain way's, means the same on a busy machine.
 func BenchmarkNetAnnual(b *testing.B) {
 	basis := premium.Basis{Table: mustTable(b, "3269"), Interest: 0.03, Multiple: 1}
 	b.ReportAllocs()
+	var own, plain time.Duration
 	for b.Loop() {
-		mustNet(b, basis, 40, 20, 25_000_000)
+		t0 := time.Now()
+		for range 100 {
+			mustNet(b, basis, 40, 20, 25_000_000)
+		}
+		t1 := time.Now()
+		for range 100 {
+			plainNet(b, basis, 40, 20, 25_000_000)
+		}
+		own, plain = own+t1.Sub(t0), plain+time.Since(t1)
 	}
+	b.ReportMetric(float64(own.Nanoseconds())/float64(b.N)/100, "ns/premium")
+	b.ReportMetric(own.Seconds()/plain.Seconds(), "x-plain")
 }
