@@ -1,0 +1,271 @@
+package quote_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/event"
+	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/quote"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/store"
+	"github.com/agequote/agequote/internal/underwriting"
+)
+
+const caseID = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
+
+// world is a handler with its store, a log and a clock that ticks.
+type world struct {
+	*quote.Handler
+	cases *store.Memory
+	log   *bytes.Buffer
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{cases: new(store.Memory), log: new(bytes.Buffer)}
+	clock := time.Date(2026, 11, 24, 9, 30, 0, 0, time.UTC)
+	var mu sync.Mutex
+	w.Handler = &quote.Handler{
+		Cases: w.cases, Book: mustBook(t), Version: "sha256:code",
+		Metrics: &metrics.Recorder{Out: w.log, Namespace: "test", Now: time.Now},
+		Now: func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			clock = clock.Add(time.Millisecond)
+			return clock
+		},
+		Log: slog.New(slog.NewJSONHandler(w.log, nil)),
+	}
+	return w
+}
+
+func (w *world) put(t *testing.T, key string, object any) {
+	t.Helper()
+	body, err := cases.Encode(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cases.PutIfAbsent(t.Context(), key, body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) get(t *testing.T, key string) []byte {
+	t.Helper()
+	b, err := w.cases.Get(t.Context(), key, 1<<20)
+	if err != nil {
+		t.Fatalf("%s: %v", key, err)
+	}
+	return b
+}
+
+var goodFacts = underwriting.Facts{Sex: "female", HeightCM: 168, WeightKG: 62, Tobacco: "never", SumCents: 25_000_000, TermYears: 20, Market: "US"}
+
+// apply stores an application and the estimate of a photo.
+func (w *world) apply(t *testing.T, id string, facts underwriting.Facts) {
+	t.Helper()
+	w.put(t, casefile.ApplicationKey(id, 1), casefile.Application{Schema: 1, Case: id, N: 1, Facts: facts})
+	years, low, high, coverage := 42.0, 35.0, 50.0, 0.9
+	distribution := make([]float64, 100)
+	distribution[40], distribution[44] = 0.5, 0.5
+	w.put(t, casefile.EstimateKey(id, 1), casefile.Estimate{
+		Schema: 1, Case: id, N: 1, Code: reason.OK, Photo: "sha256:photo", Model: "sha256:model", ModelUse: "research",
+		Estimate: age.Estimate{Age: &years, Mean: &years, Low: &low, High: &high, Coverage: &coverage, Distribution: distribution},
+	})
+}
+
+func photoEvent(id string) event.Quote {
+	return event.Quote{Cases: []event.Cause{{Case: id, Cause: "photo-0001", Code: reason.OK}}}
+}
+
+// TestHandleOnce delivers one result 40 times at once, on a clock that ticks:
+// one quote, the same answer, and later the same bytes.
+func TestHandleOnce(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, caseID, goodFacts)
+	answers := make([]quote.Answer, 40)
+	var wg sync.WaitGroup
+	for i := range answers {
+		wg.Go(func() {
+			var err error
+			if answers[i], err = w.Handle(t.Context(), photoEvent(caseID)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	key := casefile.QuoteKey(caseID, "photo-0001")
+	want := quote.Answer{Schema: 1, Quotes: []quote.Outcome{{Case: caseID, Cause: "photo-0001", Code: reason.OK, Decision: underwriting.Quote, Quote: key}}}
+	for i, a := range answers {
+		if diff := cmp.Diff(want, a); diff != "" {
+			t.Fatalf("answer %d (-want +got)\n%s", i, diff)
+		}
+	}
+	before := w.get(t, key)
+	if _, err := w.Handle(t.Context(), photoEvent(caseID)); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, w.get(t, key)) {
+		t.Error("a later delivery changed the quote")
+	}
+}
+
+// TestHandleReplays computes a stored quote again from what is stored beside
+// it: the same bytes.
+func TestHandleReplays(t *testing.T) {
+	for name, facts := range map[string]underwriting.Facts{"quoted": goodFacts, "facts missing": {Market: "US"}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(t, caseID, facts)
+			if _, err := w.Handle(t.Context(), photoEvent(caseID)); err != nil {
+				t.Fatal(err)
+			}
+			key := casefile.QuoteKey(caseID, "photo-0001")
+			standing := w.get(t, key)
+			var q casefile.Quote
+			if err := json.Unmarshal(standing, &q); err != nil {
+				t.Fatal(err)
+			}
+			application, err := cases.Read[casefile.Application](t.Context(), w.cases, q.Inputs.Application)
+			if err != nil {
+				t.Fatal(err)
+			}
+			estimate, err := cases.Read[casefile.Estimate](t.Context(), w.cases, q.Inputs.Estimate)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if application.Hash != q.Hashes.Application || estimate.Hash != q.Hashes.Estimate || q.Hashes.Photo != "sha256:photo" {
+				t.Errorf("hashes %+v", q.Hashes)
+			}
+			again, err := quote.ComputeOrRefer(mustBook(t), quote.Input{
+				Case: q.Case, Cause: q.Cause, Facts: application.Object.Facts, Estimate: &estimate.Object.Estimate,
+				ValuationDate: q.Time, Time: q.Time, ModelUse: q.ModelUse, Inputs: q.Inputs, Hashes: q.Hashes,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(standing), string(mustEncode(t, again))); diff != "" {
+				t.Errorf("replay (-stored +again)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHandleRefusedPhoto(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, caseID, goodFacts)
+	answer, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "photo-0001", Code: reason.NoFace}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []quote.Outcome{{Case: caseID, Cause: "photo-0001", Code: reason.NoFace}}
+	if diff := cmp.Diff(want, answer.Quotes); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	if keys, _ := w.cases.List(t.Context(), casefile.QuotesPrefix(caseID)); len(keys) != 0 {
+		t.Errorf("wrote %q", keys)
+	}
+}
+
+// TestHandleCorrection corrects a fact: the second quote has no photo and names
+// the one that it replaces.
+func TestHandleCorrection(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, caseID, goodFacts)
+	if _, err := w.Handle(t.Context(), photoEvent(caseID)); err != nil {
+		t.Fatal(err)
+	}
+	corrected := goodFacts
+	corrected.BirthDate = "1984-05-17"
+	w.put(t, casefile.ApplicationKey(caseID, 2), casefile.Application{Schema: 1, Case: caseID, N: 2, Facts: corrected})
+	if _, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0002", Code: reason.OK}}}); err != nil {
+		t.Fatal(err)
+	}
+	var q casefile.Quote
+	if err := json.Unmarshal(w.get(t, casefile.QuoteKey(caseID, "facts-0002")), &q); err != nil {
+		t.Fatal(err)
+	}
+	if q.Replaces == nil || *q.Replaces != casefile.QuoteKey(caseID, "photo-0001") {
+		t.Errorf("replaces %v", q.Replaces)
+	}
+	if q.Basis.PriceAge != 42 || q.Hashes.Photo != "" || q.Inputs.Application != casefile.ApplicationKey(caseID, 2) {
+		t.Errorf("priced at %d from %+v", q.Basis.PriceAge, q.Inputs)
+	}
+}
+
+// TestHandleRefers marks a referred case in both orders, and again where a
+// crash left the quote without its markers.
+func TestHandleRefers(t *testing.T) {
+	tests := []struct {
+		name  string
+		facts underwriting.Facts
+		want  underwriting.Code
+	}{
+		{"age contradicts", func() underwriting.Facts { f := goodFacts; f.BirthDate = "1960-01-01"; return f }(), underwriting.AgeContradicts},
+		{"facts missing", underwriting.Facts{Market: "US"}, underwriting.FactsInvalid},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.apply(t, caseID, tt.facts)
+			if _, err := w.Handle(t.Context(), photoEvent(caseID)); err != nil {
+				t.Fatal(err)
+			}
+			var q casefile.Quote
+			if err := json.Unmarshal(w.get(t, casefile.QuoteKey(caseID, "photo-0001")), &q); err != nil {
+				t.Fatal(err)
+			}
+			if q.Decision != underwriting.Refer || q.Reasons[0].Code != tt.want {
+				t.Fatalf("decision %s for %+v", q.Decision, q.Reasons)
+			}
+			want := casefile.Marker(caseID, casefile.StateRefer, q.Time, tt.facts.SumCents)
+			for _, key := range want {
+				w.get(t, key)
+				if err := w.cases.Delete(t.Context(), key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := w.Handle(t.Context(), photoEvent(caseID)); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range want {
+				w.get(t, key)
+			}
+		})
+	}
+}
+
+// TestHandleOthersLive has a case without an application between two good ones.
+func TestHandleOthersLive(t *testing.T) {
+	w := newWorld(t)
+	var e event.Quote
+	for _, id := range []string{"customer0", "customer1", "customer2"} {
+		if id != "customer1" {
+			w.apply(t, id, goodFacts)
+		}
+		e.Cases = append(e.Cases, photoEvent(id).Cases...)
+	}
+	var failed *quote.Failed
+	if _, err := w.Handle(t.Context(), e); !errors.As(err, &failed) || failed.Cases != 1 {
+		t.Errorf("Handle = %v, want one case failed", err)
+	}
+	w.get(t, casefile.QuoteKey("customer0", "photo-0001"))
+	w.get(t, casefile.QuoteKey("customer2", "photo-0001"))
+
+	for _, personal := range []string{"customer0", "customer1", `"age"`, "25000000", "female"} {
+		if strings.Contains(w.log.String(), personal) {
+			t.Errorf("the log holds %q:\n%s", personal, w.log)
+		}
+	}
+}
