@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/agequote/agequote/internal/age"
@@ -119,6 +120,29 @@ func TestCalibrateCovers(t *testing.T) {
 	}
 	if got := coverage(t, alone, people(r, 10000, "a", 0)); got < 0.89 || got > 0.92 {
 		t.Errorf("coverage of a single source = %.3f, want about 0.9", got)
+	}
+}
+
+// TestCalibrateTails has two sources that differ at both ends, and a third that
+// is too small to have tails of its own.
+func TestCalibrateTails(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	young, old, few := people(r, 500, "young", -5), people(r, 500, "old", 5), people(r, 40, "few", 30)
+	one := settings
+	one.Bins = 1
+	tails := func(photos ...[]age.Labelled) age.Bin {
+		c, err := age.Calibrate(slices.Concat(photos...), one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Bins[0]
+	}
+	a, b := tails(young), tails(old)
+	for range 8 { // whatever order a map gives
+		both := tails(young, old, few)
+		if both.Low != min(a.Low, b.Low) || both.High != max(a.High, b.High) {
+			t.Fatalf("tails %v to %v, want the widest of %v to %v and %v to %v", both.Low, both.High, a.Low, a.High, b.Low, b.High)
+		}
 	}
 }
 

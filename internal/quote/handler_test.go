@@ -178,28 +178,34 @@ func TestHandleRefusedPhoto(t *testing.T) {
 	}
 }
 
-// TestHandleCorrection corrects a fact: the second quote has no photo and names
-// the one that it replaces.
+// TestHandleCorrection corrects a fact twice: the third quote has no photo, and
+// names the second, which it replaces.
 func TestHandleCorrection(t *testing.T) {
 	w := newWorld(t)
 	w.apply(t, caseID, goodFacts)
 	if _, err := w.Handle(t.Context(), photoEvent(caseID)); err != nil {
 		t.Fatal(err)
 	}
+	older := goodFacts
+	older.BirthDate = "1980-05-17"
+	w.put(t, casefile.ApplicationKey(caseID, 3), casefile.Application{Schema: 1, Case: caseID, N: 3, Facts: older})
+	if _, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0003", Code: reason.OK}}}); err != nil {
+		t.Fatal(err)
+	}
 	corrected := goodFacts
 	corrected.BirthDate = "1984-05-17"
-	w.put(t, casefile.ApplicationKey(caseID, 2), casefile.Application{Schema: 1, Case: caseID, N: 2, Facts: corrected})
-	if _, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0002", Code: reason.OK}}}); err != nil {
+	w.put(t, casefile.ApplicationKey(caseID, 4), casefile.Application{Schema: 1, Case: caseID, N: 4, Facts: corrected})
+	if _, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0004", Code: reason.OK}}}); err != nil {
 		t.Fatal(err)
 	}
 	var q casefile.Quote
-	if err := json.Unmarshal(w.get(t, casefile.QuoteKey(caseID, "facts-0002")), &q); err != nil {
+	if err := json.Unmarshal(w.get(t, casefile.QuoteKey(caseID, "facts-0004")), &q); err != nil {
 		t.Fatal(err)
 	}
-	if q.Replaces == nil || *q.Replaces != casefile.QuoteKey(caseID, "photo-0001") {
+	if q.Replaces == nil || *q.Replaces != casefile.QuoteKey(caseID, "facts-0003") {
 		t.Errorf("replaces %v", q.Replaces)
 	}
-	if q.Basis.PriceAge != 42 || q.Hashes.Photo != "" || q.Inputs.Application != casefile.ApplicationKey(caseID, 2) {
+	if q.Basis.PriceAge != 42 || q.Hashes.Photo != "" || q.Inputs.Application != casefile.ApplicationKey(caseID, 4) {
 		t.Errorf("priced at %d from %+v", q.Basis.PriceAge, q.Inputs)
 	}
 }
