@@ -212,9 +212,9 @@ func TestDecodeTurnsUpright(t *testing.T) {
 			}
 			for _, f := range []int{1, 4} {
 				// An off-centre region must come from the right corner too.
-				region := p.Region(image.Rect(12, 52, 232, 180), f)
+				region := p.Region(image.Rect(2, 52, 222, 180), f)
 				for _, at := range [][2]int{{112, 92}, {128, 92}, {112, 108}, {128, 108}} { // beside the quarters' edges
-					got := region.RGBAAt((at[0]-12)/f, (at[1]-52)/f).R
+					got := region.RGBAAt((at[0]-2)/f, (at[1]-52)/f).R
 					want := level(at[0], at[1])
 					if d := int(got) - int(want); d < -20 || d > 20 {
 						t.Errorf("f=%d: pixel %v = %d, want %d", f, at, got, want)
