@@ -116,7 +116,7 @@ func reduce(img image.Image, r image.Rectangle, f int) *image.RGBA {
 func sampler(img image.Image) func(x0, y0, x1, y1 int) color.RGBA {
 	switch m := img.(type) {
 	case *image.YCbCr:
-		return func(x0, y0, x1, y1 int) color.RGBA { return meanYCbCr(m, x0, y0, x1, y1) }
+		return samplerYCbCr(m)
 	case *image.Gray:
 		return func(x0, y0, x1, y1 int) color.RGBA {
 			var sum, n int
@@ -140,31 +140,53 @@ func sampler(img image.Image) func(x0, y0, x1, y1 int) color.RGBA {
 	}
 }
 
-// meanYCbCr averages luma and chroma apart and converts once.
-func meanYCbCr(m *image.YCbCr, x0, y0, x1, y1 int) color.RGBA {
-	var sumY int
-	for y := y0; y < y1; y++ {
-		o := m.YOffset(x0, y)
-		for _, v := range m.Y[o : o+x1-x0] {
-			sumY += int(v)
+// samplerYCbCr averages luma and chroma apart and converts once.
+func samplerYCbCr(m *image.YCbCr) func(x0, y0, x1, y1 int) color.RGBA {
+	across, down := chromaShifts(m.SubsampleRatio)
+	origin := m.Rect.Min
+	return func(x0, y0, x1, y1 int) color.RGBA {
+		var sumY int
+		row := (y0-origin.Y)*m.YStride + x0 - origin.X
+		for range y1 - y0 {
+			for _, v := range m.Y[row : row+x1-x0] {
+				sumY += int(v)
+			}
+			row += m.YStride
 		}
-	}
-	n := (x1 - x0) * (y1 - y0)
+		n := (x1 - x0) * (y1 - y0)
 
-	// Chroma offsets step by one per subsampled column and by CStride per row.
-	c0, c1 := m.COffset(x0, y0), m.COffset(x1-1, y0)
-	rows := (m.COffset(x0, y1-1) - c0) / max(1, m.CStride)
-	var sumCb, sumCr int
-	for row := 0; row <= rows; row++ {
-		lo, hi := c0+row*m.CStride, c1+row*m.CStride+1
-		for i, v := range m.Cb[lo:hi] {
-			sumCb += int(v)
-			sumCr += int(m.Cr[lo+i])
+		cx0, cx1 := x0>>across-origin.X>>across, (x1-1)>>across-origin.X>>across+1
+		cy0, cy1 := y0>>down-origin.Y>>down, (y1-1)>>down-origin.Y>>down+1
+		var sumCb, sumCr int
+		for cy := cy0; cy < cy1; cy++ {
+			cb, cr := m.Cb[cy*m.CStride:], m.Cr[cy*m.CStride:]
+			for cx := cx0; cx < cx1; cx++ {
+				sumCb += int(cb[cx])
+				sumCr += int(cr[cx])
+			}
 		}
+		nc := (cx1 - cx0) * (cy1 - cy0)
+		r, g, b := color.YCbCrToRGB(uint8((sumY+n/2)/n), uint8((sumCb+nc/2)/nc), uint8((sumCr+nc/2)/nc))
+		return color.RGBA{r, g, b, 0xff}
 	}
-	nc := (rows + 1) * (c1 - c0 + 1)
-	r, g, b := color.YCbCrToRGB(uint8((sumY+n/2)/n), uint8((sumCb+nc/2)/nc), uint8((sumCr+nc/2)/nc))
-	return color.RGBA{r, g, b, 0xff}
+}
+
+// chromaShifts returns the binary logarithms of how many pixels share a chroma
+// sample, across and down.
+func chromaShifts(r image.YCbCrSubsampleRatio) (across, down uint) {
+	switch r {
+	case image.YCbCrSubsampleRatio422:
+		return 1, 0
+	case image.YCbCrSubsampleRatio420:
+		return 1, 1
+	case image.YCbCrSubsampleRatio440:
+		return 0, 1
+	case image.YCbCrSubsampleRatio411:
+		return 2, 0
+	case image.YCbCrSubsampleRatio410:
+		return 2, 1
+	}
+	return 0, 0
 }
 
 // meanRGBA64 averages a block over white: a cut-out selfie in a PNG with a
