@@ -22,6 +22,7 @@ import (
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/progress"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/training/onnxfile"
 )
 
 // Names of the files in a package.
@@ -109,7 +110,7 @@ func (f *exportFlags) read() (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read network: %w", err)
 	}
-	network, err = prune(network, f.manifest.Network.Output)
+	network, err = onnxfile.Prune(network, f.manifest.Network.Output)
 	if err != nil {
 		return nil, err
 	}

@@ -36,3 +36,6 @@ func (b *Bar) Done() { _ = b.bar.Add(1) }
 
 // Finish takes the bar off the screen.
 func (b *Bar) Finish() { _ = b.bar.Finish() }
+
+// Skip counts items that were finished before.
+func (b *Bar) Skip(n int) { _ = b.bar.Add(n) }

@@ -1,4 +1,4 @@
-package main
+package onnxfile
 
 import (
 	"fmt"
@@ -6,23 +6,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Field numbers of onnx.proto (ONNX IR).
-const (
-	modelGraph       = 7
-	graphNode        = 1
-	graphInitializer = 5
-	graphOutput      = 12
-	graphValueInfo   = 13
-	nodeInput        = 1
-	nodeOutput       = 2
-	initializerName  = 8
-	valueInfoName    = 1
-)
-
-// prune returns an ONNX model that has the one output and nothing that the
-// output does not need. A face network often tells sex too: what must never be
-// read from a face is not shipped.
-func prune(model []byte, output string) ([]byte, error) {
+// Prune returns an ONNX model that has the one output, any tensor of its graph,
+// and nothing that the output does not need. A face network often tells sex
+// too: what must never be read from a face is not shipped.
+func Prune(model []byte, output string) ([]byte, error) {
 	fields, err := split(model)
 	if err != nil {
 		return nil, fmt.Errorf("prune model: %w", err)
@@ -82,7 +69,7 @@ func pruneGraph(graph []byte, output string) ([]byte, error) {
 		switch f.number {
 		case graphNode:
 		case graphInitializer:
-			keep[i] = needed[name(f.bytes, initializerName)]
+			keep[i] = needed[name(f.bytes, tensorName)]
 		case graphOutput:
 			keep[i] = name(f.bytes, valueInfoName) == output
 		case graphValueInfo:
@@ -91,54 +78,16 @@ func pruneGraph(graph []byte, output string) ([]byte, error) {
 			keep[i] = true
 		}
 	}
+	declared := false
 	var out []byte
 	for i, f := range fields {
 		if keep[i] {
 			out = append(out, f.raw...)
+			declared = declared || f.number == graphOutput
 		}
+	}
+	if !declared {
+		out = appendMessage(out, graphOutput, valueInfo(output, Float32, nil))
 	}
 	return out, nil
-}
-
-// field is one field of a protobuf message; bytes is set for length-delimited
-// ones.
-type field struct {
-	number     protowire.Number
-	raw, bytes []byte
-}
-
-// split takes a message apart.
-func split(message []byte) ([]field, error) {
-	var fields []field
-	for len(message) > 0 {
-		number, typ, tag := protowire.ConsumeTag(message)
-		if tag < 0 {
-			return nil, protowire.ParseError(tag)
-		}
-		n := protowire.ConsumeFieldValue(number, typ, message[tag:])
-		if n < 0 {
-			return nil, protowire.ParseError(n)
-		}
-		f := field{number: number, raw: message[:tag+n]}
-		if typ == protowire.BytesType {
-			f.bytes, _ = protowire.ConsumeBytes(message[tag:])
-		}
-		fields = append(fields, f)
-		message = message[tag+n:]
-	}
-	return fields, nil
-}
-
-// name returns a message's string field, or "".
-func name(message []byte, number protowire.Number) string {
-	fields, err := split(message)
-	if err != nil {
-		return ""
-	}
-	for _, f := range fields {
-		if f.number == number {
-			return string(f.bytes)
-		}
-	}
-	return ""
 }
