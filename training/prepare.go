@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -27,6 +28,7 @@ type prepareFlags struct {
 	images, out           string
 	detector, onnxruntime string
 	faces                 bool
+	known                 string
 	synthetic, selfies    string
 	photos                int
 	seed                  uint64
@@ -46,6 +48,7 @@ func prepare(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	fs.StringVar(&f.detector, "detector", "models/detector.onnx", "ONNX file of the YuNet face detector")
 	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
 	fs.BoolVar(&f.faces, "faces", true, "ask of every photo whether serving would refuse it")
+	fs.StringVar(&f.known, "known", "", "folder of an earlier run, to take over what it says of the same files; empty: --out")
 	fs.StringVar(&f.synthetic, "synthetic", "", "make a set for smoke tests in this folder, and nothing else")
 	fs.StringVar(&f.selfies, "selfies", "events/selfies", "folder of the portraits for --synthetic")
 	fs.IntVar(&f.photos, "photos", 400, "number of photos for --synthetic")
@@ -164,7 +167,7 @@ func (f *prepareFlags) prepare(ctx context.Context, c *dataset.Config, stdout, s
 		defer detector.Close()
 		reader = name
 		in.Faces = &face.Reader{Detector: detector}
-		if in.Known, err = dataset.ReadCodes(f.out, reader); err != nil {
+		if in.Known, err = dataset.ReadCodes(cmp.Or(f.known, f.out), reader); err != nil {
 			return err
 		}
 	}

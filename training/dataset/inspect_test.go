@@ -89,7 +89,7 @@ func TestInspectEndsOnItsOwnFaults(t *testing.T) {
 // takes, and something to learn from their pixels.
 func TestSynthetic(t *testing.T) {
 	dir := t.TempDir()
-	const n = 60
+	const n = 40
 	if err := dataset.Synthetic(dir, selfies, n, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 //     person, a same-photo group or a file's hash in common, directly or
 //     through others.
 //   - pictures (same group or hash) whose ages differ by more than the
-//     configuration allows, or whose data set says so: dropped, or weighted
-//     down. The other copies' ages count wherever they stand.
+//     configuration allows, or whose data set says so: all copies dropped, or
+//     weighted down.
 //   - the second and further copies of a file.
 //   - photos that serving would refuse.
 //
@@ -58,7 +58,7 @@ func (c *Config) settleConflicts(samples []Sample, pictures *union) {
 	byPicture := map[int]ages{}
 	for i := range samples {
 		p := &samples[i]
-		if !p.linked() && p.Drop != KeptApart {
+		if p.Side != Train { // a copy elsewhere has taken all of the picture off training
 			continue
 		}
 		root := pictures.find(i)

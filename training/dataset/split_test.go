@@ -54,7 +54,7 @@ func TestSplit(t *testing.T) {
 			[]string{"validation", "train"},
 		},
 		{
-			"ages more than 3 years apart conflict, also with a copy's that is not used; validation keeps its own", dataset.Config{},
+			"ages more than 3 years apart conflict; validation keeps its own", dataset.Config{},
 			[]string{"train:a:k1:h1:30:", "train:a:k1:h2:33:", "train:b:k2:h3:30:", "train:b:k2:h4:33.5:", "train:c::h5:20:", "train:c::h5:30:", "validation:d:k3:h6:20:", "validation:d:k3:h7:40:"},
 			[]string{"train", "train", "age_conflict", "age_conflict", "age_conflict", "age_conflict", "validation", "validation"},
 		},
@@ -115,7 +115,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// noted reads one UTKFace picture with a conflict that only folds.tsv states.
+// TestSplitHeedsNotes reads UTKFace pictures with a conflict that only folds.tsv states.
 func TestSplitHeedsNotes(t *testing.T) {
 	c := parse(t, "sources: [{kind: utkface, file: folds.tsv, train: [0], validate: [1], use: research}]")
 	samples, err := dataset.Read(c, lay(t, map[string]string{"folds.tsv": "file\tgroup\tfold\tnote\n" +
@@ -154,6 +154,9 @@ func TestSplitKeepsPeopleApart(t *testing.T) {
 			for j, q := range samples {
 				if together[i][j] != (p.Person == q.Person) {
 					t.Fatalf("%v and %v are named %s and %s", before[i], before[j], p.Person, q.Person)
+				}
+				if together[i][j] && before[j].Person < p.Person {
+					t.Fatalf("%v is named %s", before[i], p.Person)
 				}
 				if together[i][j] && p.Side == tr && q.Side == va {
 					t.Fatalf("%v trains, %v validates", before[i], before[j])
