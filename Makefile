@@ -115,8 +115,8 @@ FACES ?= ../shared/faces
 NETWORK ?= ../shared/models/face-backbone.onnx
 calibrate: onnxruntime ## make models/ again: calibrate and measure on the photos in FACES, with NETWORK
 	@mkdir -p build
-	go run ./training prepare --utkface $(FACES)/utkface --folds $(FACES)/folds.tsv --fgnet $(FACES)/fgnet --images $(FACES) --out build/labels.tsv
-	go run ./training export --network $(NETWORK) --detector models/detector.onnx --labels build/labels.tsv --images $(FACES) --out models
+	go run ./training prepare --data training/data/research.yaml --images $(FACES) --out build/calibrate --faces=false
+	go run ./training export --network $(NETWORK) --detector models/detector.onnx --labels build/calibrate/validation.tsv --images $(FACES) --out models
 
 .PHONY: bench
 COUNT ?= 10

@@ -16,7 +16,8 @@ import (
 const usage = `training makes model packages from photos of people whose age is known.
 
 Usage:
-  go run ./training prepare --utkface DIR --folds FILE --fold 8 --fgnet DIR --out DIR
+  go run ./training prepare --recipe FILE --images DIR --out DIR
+  go run ./training prepare --labels FILE.tsv --images DIR --out DIR
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
 
 Each command has -h.
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	switch args[0] {
 	case "prepare":
-		return prepare(args[1:], stdout, stderr)
+		return prepare(ctx, args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":

@@ -2,66 +2,215 @@ package main
 
 import (
 	"cmp"
-	"encoding/csv"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
+	"runtime"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/model"
+	"github.com/agequote/agequote/internal/onnx"
+	"github.com/agequote/agequote/internal/progress"
+	"github.com/agequote/agequote/training/dataset"
 )
 
-// sample is one photo of a person whose age is known.
-type sample struct {
-	path    string // of the picture
-	age     int    // in whole years
-	dataset string
-	sex     string // as the data set states it, for measuring only
-	race    string // as the data set states it, for measuring only
-	person  string // photos of one person never stand on both sides of a split
+// prepareFlags say what is prepared, and where to.
+type prepareFlags struct {
+	recipe, data, labels  string
+	images, out           string
+	detector, onnxruntime string
+	faces                 bool
+	known                 string
+	synthetic, selfies    string
+	photos                int
+	seed                  uint64
 }
 
-// prepare writes a labels file over photos that no model is trained on.
-func prepare(args []string, stdout, stderr io.Writer) error {
+// prepare reads the data sets, settles what trains and what validates, and
+// writes the labels of a run with the report of what was left out.
+func prepare(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var f prepareFlags
 	fs := flag.NewFlagSet("prepare", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	utkface := fs.String("utkface", "", "folder of UTKFace chips")
-	folds := fs.String("folds", "", "folds.tsv of UTKFace: file, group, fold, note")
-	fold := fs.Int("fold", 8, "fold of UTKFace to take")
-	fgnet := fs.String("fgnet", "", "folder of FG-NET; the subjects kept apart are taken")
-	out := fs.String("out", "", "labels file to write, relative paths from its --images folder")
-	images := fs.String("images", "", "folder that the labels' paths are relative to")
+	fs.StringVar(&f.recipe, "recipe", "", "recipe whose data part says what to read")
+	fs.StringVar(&f.data, "data", "", "file with nothing but the data part, instead of a recipe")
+	fs.StringVar(&f.labels, "labels", "", "labels.tsv to read instead of the one in the recipe; alone, nine tenths of the people train")
+	fs.StringVar(&f.images, "images", "", "folder of the images, if not the recipe's")
+	fs.StringVar(&f.out, "out", "", "folder of the run, to write to")
+	fs.StringVar(&f.detector, "detector", "models/detector.onnx", "ONNX file of the YuNet face detector")
+	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
+	fs.BoolVar(&f.faces, "faces", true, "ask of every photo whether serving would refuse it")
+	fs.StringVar(&f.known, "known", "", "folder of an earlier run, to take over what it says of the same files; empty: --out")
+	fs.StringVar(&f.synthetic, "synthetic", "", "make a set for smoke tests in this folder, and nothing else")
+	fs.StringVar(&f.selfies, "selfies", "events/selfies", "folder of the portraits for --synthetic")
+	fs.IntVar(&f.photos, "photos", 400, "number of photos for --synthetic")
+	fs.Uint64Var(&f.seed, "seed", 1, "seed for --synthetic")
 	if err := fs.Parse(args); err != nil {
 		return flagError(err)
 	}
-	if *out == "" || *images == "" || *utkface == "" && *fgnet == "" {
-		return fmt.Errorf("%w: --out, --images and one data set are needed", errUsage)
+	if f.synthetic != "" {
+		return f.makeSynthetic(stdout)
+	}
+	if f.out == "" || f.recipe == "" && f.data == "" && f.labels == "" {
+		return fmt.Errorf("%w: --out and one of --recipe, --data, --labels are needed", errUsage)
+	}
+	if f.recipe != "" && f.data != "" {
+		return fmt.Errorf("%w: --recipe and --data are the same in two places", errUsage)
 	}
 
-	var samples []sample
-	if *utkface != "" {
-		s, err := readUTKFace(*utkface, *folds, *fold)
-		if err != nil {
-			return err
-		}
-		samples = append(samples, s...)
-	}
-	if *fgnet != "" {
-		s, err := readFGNET(*fgnet)
-		if err != nil {
-			return err
-		}
-		samples = append(samples, s...)
-	}
-	if err := writeLabels(*out, *images, samples); err != nil {
+	c, err := f.config()
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d photos in %s\n", len(samples), *out)
+	return f.prepare(ctx, c, stdout, stderr)
+}
+
+func (f *prepareFlags) makeSynthetic(stdout io.Writer) error {
+	if err := dataset.Synthetic(f.synthetic, f.selfies, f.photos, f.seed); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%d photos and labels.tsv in %s\n", f.photos, f.synthetic)
 	return nil
+}
+
+// config returns the data part, with what the flags change in it.
+func (f *prepareFlags) config() (*dataset.Config, error) {
+	c, err := f.loadData()
+	if err != nil {
+		return nil, err
+	}
+	if f.images != "" {
+		c.Images = f.images
+	}
+	if c.Images == "" {
+		return nil, fmt.Errorf("%w: --images is needed, or images in the recipe", errUsage)
+	}
+	if f.labels == "" {
+		return c, nil
+	}
+	if len(c.Sources) != 1 || c.Sources[0].Kind != dataset.Labels {
+		return nil, fmt.Errorf("%w: --labels needs a recipe with one source, of kind %s", errUsage, dataset.Labels)
+	}
+	c.Sources[0].File, err = filepath.Abs(f.labels)
+	return c, err
+}
+
+func (f *prepareFlags) loadData() (*dataset.Config, error) {
+	switch {
+	case f.recipe != "":
+		return dataOfRecipe(f.recipe)
+	case f.data != "":
+		raw, err := os.ReadFile(f.data)
+		if err != nil {
+			return nil, fmt.Errorf("read data part: %w", err)
+		}
+		c, err := dataset.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.data, err)
+		}
+		return c, nil
+	}
+	return &dataset.Config{Sources: []dataset.Source{{
+		Kind: dataset.Labels, File: f.labels, Salt: "agequote", Use: model.Research,
+		Train: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8"}, Validate: []string{"9"},
+	}}}, nil
+}
+
+// dataOfRecipe reads the data part out of a recipe.
+func dataOfRecipe(path string) (*dataset.Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read recipe: %w", err)
+	}
+	var recipe struct {
+		Data ast.Node `yaml:"data"`
+	}
+	if err := yaml.Unmarshal(raw, &recipe); err != nil {
+		return nil, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, false))
+	}
+	if recipe.Data == nil {
+		return nil, fmt.Errorf("%s: no data part", path)
+	}
+	var c dataset.Config
+	if err := yaml.NodeToValue(recipe.Data, &c, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, false))
+	}
+	if err := c.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &c, nil
+}
+
+// prepare does the work.
+func (f *prepareFlags) prepare(ctx context.Context, c *dataset.Config, stdout, stderr io.Writer) error {
+	samples, err := dataset.Read(c, c.Images)
+	if err != nil {
+		return err
+	}
+	bar := progress.New(stderr, dataset.Open(samples), "photos")
+	defer bar.Finish()
+	in := dataset.Inspection{Workers: runtime.NumCPU(), Done: bar.Done}
+	var reader string
+	if f.faces {
+		detector, name, err := f.openDetector()
+		if err != nil {
+			return err
+		}
+		defer detector.Close()
+		reader = name
+		in.Faces = &face.Reader{Detector: detector}
+		if in.Known, err = dataset.ReadCodes(cmp.Or(f.known, f.out), reader); err != nil {
+			return err
+		}
+	}
+	if err := dataset.Inspect(ctx, samples, c.Images, in); err != nil {
+		return err
+	}
+	bar.Finish()
+
+	c.Split(samples)
+	report := c.Report(samples)
+	if err := dataset.Write(f.out, samples, report, reader); err != nil {
+		return fmt.Errorf("write run: %w", err)
+	}
+	if err := report.Print(stdout); err != nil {
+		return fmt.Errorf("print report: %w", err)
+	}
+	if report.Train+report.Validation == 0 {
+		return fmt.Errorf("no photo of %d is left; %s says why", report.Read, filepath.Join(f.out, dataset.DroppedFile))
+	}
+	fmt.Fprintf(stdout, "%d photos train and %d validate, in %s; a model of them is for %s\n",
+		report.Train, report.Validation, f.out, report.Use)
+	return nil
+}
+
+// openDetector loads serving's face detector, and names what decides about a
+// photo: the version of package face and the detector's file.
+func (f *prepareFlags) openDetector() (*onnx.Session, string, error) {
+	network, err := os.ReadFile(f.detector)
+	if err != nil {
+		return nil, "", fmt.Errorf("read detector: %w", err)
+	}
+	library, err := onnx.Find(f.onnxruntime)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := onnx.Start(library); err != nil {
+		return nil, "", err
+	}
+	session, err := onnx.Open(network, face.DetectorInput, face.DetectorOutputs, onnx.Options{})
+	if err != nil {
+		return nil, "", fmt.Errorf("open face detector: %w", err)
+	}
+	return session, fmt.Sprintf("face %s, %s", face.Version, digest.Of(network)), nil
 }
 
 func flagError(err error) error {
@@ -69,100 +218,4 @@ func flagError(err error) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", errUsage, err)
-}
-
-// utkName is UTKFace's file name: age_sex_race_date.jpg.chip.jpg. A few files
-// lack the race.
-var utkName = regexp.MustCompile(`^(\d+)_([01])(?:_([0-4]))?_`)
-
-var (
-	utkSexes = []string{"male", "female"}
-	utkRaces = []string{"white", "black", "asian", "indian", "other"}
-)
-
-// readUTKFace takes the photos of one fold. Those marked unusable are left out
-// everywhere; those whose ages conflict stay in measuring.
-func readUTKFace(dir, folds string, fold int) ([]sample, error) {
-	f, err := os.Open(folds)
-	if err != nil {
-		return nil, fmt.Errorf("open folds: %w", err)
-	}
-	defer f.Close()
-	r := csv.NewReader(f)
-	r.Comma = '\t'
-	records, err := r.ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("read folds: %w", err)
-	}
-
-	var samples []sample
-	for _, record := range records[1:] {
-		name, group, note := record[0], record[1], record[3]
-		if record[2] != strconv.Itoa(fold) || note == "unusable" {
-			continue
-		}
-		m := utkName.FindStringSubmatch(name)
-		if m == nil {
-			return nil, fmt.Errorf("UTKFace name %q", name)
-		}
-		s := sample{path: filepath.Join(dir, name), dataset: "utkface", person: "utkface-" + group}
-		s.age, _ = strconv.Atoi(m[1])
-		sex, _ := strconv.Atoi(m[2])
-		s.sex = utkSexes[sex]
-		if m[3] != "" {
-			race, _ := strconv.Atoi(m[3])
-			s.race = utkRaces[race]
-		}
-		samples = append(samples, s)
-	}
-	return samples, nil
-}
-
-// fgnetName is FG-NET's file name: subject, A, age, and a letter where a
-// subject has several photos of one age.
-var fgnetName = regexp.MustCompile(`(?i)^(\d{3})A(\d{2})[a-z]?\.jpg$`)
-
-// keptApart tells the FG-NET subjects that no model is trained on: every sixth,
-// from the first.
-func keptApart(subject int) bool { return subject%6 == 1 }
-
-// readFGNET takes the photos of the subjects that are kept apart.
-func readFGNET(dir string) ([]sample, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("read FG-NET: %w", err)
-	}
-	var samples []sample
-	for _, e := range entries {
-		m := fgnetName.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		subject, _ := strconv.Atoi(m[1])
-		if !keptApart(subject) {
-			continue
-		}
-		s := sample{path: filepath.Join(dir, e.Name()), dataset: "fgnet", person: "fgnet-" + m[1]}
-		s.age, _ = strconv.Atoi(m[2])
-		samples = append(samples, s)
-	}
-	return samples, nil
-}
-
-// writeLabels writes the samples as the TSV that evaluation reads.
-func writeLabels(path, images string, samples []sample) error {
-	slices.SortFunc(samples, func(a, b sample) int { return cmp.Compare(a.path, b.path) })
-	var b strings.Builder
-	b.WriteString("file\tage\tperson\tdataset\tsex\trace\n")
-	for _, s := range samples {
-		file, err := filepath.Rel(images, s.path)
-		if err != nil {
-			return fmt.Errorf("name a photo relative to --images: %w", err)
-		}
-		fmt.Fprintf(&b, "%s\t%d\t%s\t%s\t%s\t%s\n", filepath.ToSlash(file), s.age, s.person, s.dataset, s.sex, s.race)
-	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		return fmt.Errorf("write labels: %w", err)
-	}
-	return nil
 }
