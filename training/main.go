@@ -48,6 +48,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch args[0] {
 	case "prepare":
 		return prepare(ctx, args[1:], stdout, stderr)
+	case "lr-find":
+		return lrFind(ctx, args[1:], stdout, stderr)
+	case "fit":
+		return fitCommand(ctx, args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/gomlx/backends"
+	_ "github.com/gomlx/gomlx/backends/xla" // XLA through a PJRT plugin, which GOMLX_BACKEND names
+	"github.com/gomlx/gomlx/pkg/core/graph"
+	gomlx "github.com/gomlx/gomlx/pkg/ml/context"
+
+	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/evaluation"
+	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/onnx"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/training/dataset"
+	"github.com/agequote/agequote/training/features"
+	"github.com/agequote/agequote/training/fit"
+	"github.com/agequote/agequote/training/net"
+	"github.com/agequote/agequote/training/onnxfile"
+	"github.com/agequote/agequote/training/recipe"
+)
+
+// runFlags are what the commands of a run share.
+type runFlags struct {
+	recipe, images, out, cache string
+	detector, onnxruntime      string
+}
+
+func (f *runFlags) register(fs *flag.FlagSet) {
+	fs.StringVar(&f.recipe, "recipe", "", "recipe, a YAML file")
+	fs.StringVar(&f.images, "images", "", "folder of the images, if not the recipe's")
+	fs.StringVar(&f.out, "out", "", "folder of the run; default build/runs/<name of the recipe>")
+	fs.StringVar(&f.cache, "cache", "", "folder for what the frozen part computes; default <out>/cache")
+	fs.StringVar(&f.detector, "detector", "models/detector.onnx", "ONNX file of the YuNet face detector")
+	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
+}
+
+// job is a recipe with all that running it needs.
+type job struct {
+	recipe   *recipe.Recipe
+	images   string
+	dir      string
+	cache    string
+	detector *onnx.Session
+	lower    *onnx.Session // the frozen part; nil where all trains
+	weights  []byte        // ONNX file of the body
+	tensors  map[string]onnxfile.Tensor
+	run      *fit.Run
+	caches   []*features.Cache
+}
+
+// newJob loads the recipe and its networks.
+func (f *runFlags) newJob(ctx context.Context, stderr io.Writer) (*job, error) {
+	if f.recipe == "" {
+		return nil, fmt.Errorf("%w: --recipe is needed", errUsage)
+	}
+	r, err := recipe.Load(f.recipe)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{recipe: r, images: f.images, dir: f.out, cache: f.cache}
+	if j.images == "" {
+		j.images = r.Data.Images
+	}
+	if j.dir == "" {
+		j.dir = filepath.Join("build", "runs", r.Name)
+	}
+	if j.cache == "" {
+		j.cache = filepath.Join(j.dir, "cache")
+	}
+	if j.images == "" {
+		return nil, fmt.Errorf("%w: --images is needed, or images in the recipe", errUsage)
+	}
+	if err := j.openNetworks(f.detector, f.onnxruntime); err != nil {
+		return nil, err
+	}
+	backend, err := openBackend()
+	if err != nil {
+		return nil, err
+	}
+	return j, j.prepareRun(ctx, backend, stderr)
+}
+
+// openBackend starts GoMLX's backend. Nothing is installed at run time.
+func openBackend() (backends.Backend, error) {
+	if err := os.Setenv("GOMLX_NO_AUTO_INSTALL", "1"); err != nil {
+		return nil, fmt.Errorf("set up GoMLX: %w", err)
+	}
+	if os.Getenv(backends.ConfigEnvVar) == "" {
+		return nil, fmt.Errorf("%s is not set; `make pjrt` prints it, docs/training.md tells it for a GPU", backends.ConfigEnvVar)
+	}
+	b, err := backends.New()
+	if err != nil {
+		return nil, fmt.Errorf("start GoMLX's backend: %w", err)
+	}
+	return b, nil
+}
+
+// mean is what the face backbone has subtracted from blue, green and red.
+var mean = [3]float32{103.939, 116.779, 123.68}
+
+const backboneInput = "input_1"
+
+func (j *job) openNetworks(detector, onnxruntime string) error {
+	library, err := onnx.Find(onnxruntime)
+	if err != nil {
+		return err
+	}
+	if err := onnx.Start(library); err != nil {
+		return err
+	}
+	b, err := os.ReadFile(detector)
+	if err != nil {
+		return fmt.Errorf("read detector: %w", err)
+	}
+	if j.detector, err = onnx.Open(b, face.DetectorInput, face.DetectorOutputs, onnx.Options{}); err != nil {
+		return err
+	}
+	n := j.recipe.Network
+	if n.Weights == "" {
+		return nil
+	}
+	if j.weights, err = os.ReadFile(n.Weights); err != nil {
+		return fmt.Errorf("read weights: %w", err)
+	}
+	if j.tensors, err = onnxfile.Tensors(j.weights); err != nil {
+		return err
+	}
+	if n.Kind != recipe.MobileNet {
+		return nil
+	}
+	cut := net.BlockTensor(n.First - 1)
+	lower, err := onnxfile.Prune(j.weights, cut)
+	if err != nil {
+		return err
+	}
+	j.lower, err = onnx.Open(lower, backboneInput, []string{cut}, onnx.Options{})
+	return err
+}
+
+// prepareRun sets the weights and puts the run together.
+func (j *job) prepareRun(ctx context.Context, backend backends.Backend, stderr io.Writer) error {
+	train, err := dataset.ReadTrain(j.dir)
+	if err != nil {
+		return fmt.Errorf("%w (run prepare first)", err)
+	}
+	validation, err := dataset.ReadValidation(j.dir)
+	if err != nil {
+		return fmt.Errorf("%w (run prepare first)", err)
+	}
+	params := &net.Params{Ctx: gomlx.New()}
+	m, err := j.model(params)
+	if err != nil {
+		return err
+	}
+	identity := digest.Of(fmt.Appendf(nil, "%s %v %v %s", j.recipe.Hash, train, validation, digest.Of(j.weights)))
+	j.run = &fit.Run{
+		Settings: j.recipe.Fit, Model: m, Params: params, Backend: backend, Dir: j.dir, Identity: identity, Stderr: stderr,
+		Data: func(s fit.Stage) (fit.Data, error) { return j.data(ctx, s, train, validation, stderr) },
+	}
+	return nil
+}
+
+// model builds the recipe's network and sets its weights.
+func (j *job) model(p *net.Params) (fit.Model, error) {
+	n := j.recipe.Network
+	normal := rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64
+	body := net.Body{First: n.First}
+	head := net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
+	if err := body.Load(p, j.tensors); err != nil {
+		return fit.Model{}, err
+	}
+	if err := head.Load(p, j.tensors, normal); err != nil {
+		return fit.Model{}, err
+	}
+	return fit.Model{
+		Classes: n.Classes,
+		Input:   func(x *graph.Node) *graph.Node { return net.Maps(x, features.MapUnit) },
+		Logits:  func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) },
+	}, nil
+}
+
+// data opens the caches of a stage, computing what is not there yet.
+func (j *job) data(ctx context.Context, s fit.Stage, train []dataset.Weighted, validation []evaluation.Label, stderr io.Writer) (fit.Data, error) {
+	labels := make([]evaluation.Label, len(train))
+	weights := make([]float64, len(train))
+	for i, t := range train {
+		labels[i], weights[i] = t.Label, t.Weight
+	}
+	var d fit.Data
+	var err error
+	if d.Validation, err = j.open(ctx, "validation", validation, []features.View{{Name: "plain"}, {Name: "mirror", Mirror: true}}, s, stderr); err != nil {
+		return d, err
+	}
+	if d.Train, err = j.open(ctx, "train", labels, j.views(), s, stderr); err != nil {
+		return d, err
+	}
+	d.ValidationPhotos = photos(d.Validation, validation, nil, nil)
+	d.TrainPhotos = photos(d.Train, labels, weights, j.recipe.Repeat)
+	return d, nil
+}
+
+func (j *job) views() []features.View {
+	var views []features.View
+	for _, v := range j.recipe.Views {
+		for i := range max(v.Count, 1) {
+			name := v.Name
+			if v.Count > 0 {
+				name = fmt.Sprintf("%s-%d", v.Name, i+1)
+			}
+			views = append(views, features.View{Name: name, Augment: v.Augment, Mirror: v.Mirror})
+		}
+	}
+	return views
+}
+
+func (j *job) open(ctx context.Context, which string, labels []evaluation.Label, views []features.View, s fit.Stage, stderr io.Writer) (*features.Cache, error) {
+	fj := features.Job{
+		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Seed: j.recipe.Seed,
+		Shape: [3]int{s.Size, s.Size, 3}, Key: "crops",
+	}
+	if j.lower != nil {
+		cut := j.recipe.Network.First - 1
+		fj.Network, fj.Mean, fj.Shape = j.lower, mean, net.MapShape(cut, face.Size)
+		fj.Key = digest.Of(j.weights) + " " + net.BlockTensor(cut)
+	}
+	c, err := features.Open(ctx, filepath.Join(j.cache, which), fj, stderr)
+	if err == nil {
+		j.caches = append(j.caches, c)
+	}
+	return c, err
+}
+
+// photos are those of a cache that have a face.
+func photos(c *features.Cache, labels []evaluation.Label, weights []float64, repeat map[string]int) []fit.Photo {
+	var photos []fit.Photo
+	for i, l := range labels {
+		if c.Faces[i].Code != reason.OK {
+			continue
+		}
+		p := fit.Photo{Index: i, Age: l.Age, Weight: 1, Repeat: 1, Source: l.Groups["dataset"]}
+		if weights != nil {
+			p.Weight = weights[i]
+		}
+		if n := repeat[p.Source]; n > 0 {
+			p.Repeat = n
+		}
+		photos = append(photos, p)
+	}
+	return photos
+}
+
+// fitCommand trains.
+func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var f runFlags
+	fs := flag.NewFlagSet("fit", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	f.register(fs)
+	if err := fs.Parse(args); err != nil {
+		return flagError(err)
+	}
+	j, err := f.newJob(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	best, err := j.run.Fit(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "best: stage %s, epoch %d, %.3f years by the %s\n", best.Stage, best.Epoch, best.Score, best.Point)
+	return nil
+}
+
+// lrFind looks for a rate.
+func lrFind(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var f runFlags
+	fs := flag.NewFlagSet("lr-find", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	f.register(fs)
+	low := fs.Float64("low", 1e-6, "lowest rate")
+	high := fs.Float64("high", 1, "highest rate")
+	steps := fs.Int("steps", 100, "steps from one to the other")
+	if err := fs.Parse(args); err != nil {
+		return flagError(err)
+	}
+	j, err := f.newJob(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	found, err := j.run.FindRate(ctx, *low, *high, *steps)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "a tenth of the rate with the least loss: %.2g; steepest: %.2g; plot: %s\n", found.Minimum, found.Steepest, filepath.Join(j.dir, "lr-find.svg"))
+	return nil
+}
