@@ -134,7 +134,7 @@ func CrossValidated(readings []Reading, s age.Settings, folds int) ([]evaluation
 }
 
 func estimate(r Reading, c age.Calibration, point age.Point) (evaluation.Row, error) {
-	row := evaluation.Row{Age: r.Label.Age, Groups: r.Label.Groups, Code: r.Code}
+	row := evaluation.Row{Age: r.Label.Age, Person: r.Label.Person, Groups: r.Label.Groups, Code: r.Code}
 	if r.Code != reason.OK {
 		return row, nil
 	}
