@@ -63,10 +63,9 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	fs.StringVar(&f.manifest.Name, "name", "face-backbone", "name of the model")
 	fs.StringVar((*string)(&f.manifest.Use), "use", string(model.Research), "allowed use: research or production")
 	fs.StringVar((*string)(&f.manifest.Point), "point", string(age.PointMean), "point estimate: mean or median")
-	fs.Float64Var(&f.calibration.Coverage, "coverage", 0.9, "share of people whose age the interval shall hold")
-	fs.Float64Var(&f.calibration.SpreadFloor, "spread-floor", 5, "years added to the distribution's standard deviation")
-	fs.IntVar(&f.calibration.Bins, "bins", 2, "bins of the predicted age")
-	fs.Float64Var(&f.calibration.AbstainShare, "abstain-share", 0.0025, "share of calibration photos that are too uncertain to use")
+	f.calibration = age.DefaultSettings("")
+	fs.Float64Var(&f.calibration.Coverage, "coverage", f.calibration.Coverage, "share of people whose age the interval shall hold")
+	fs.Float64Var(&f.calibration.AbstainShare, "abstain-share", f.calibration.AbstainShare, "share of calibration photos that are too uncertain to use")
 	fs.IntVar(&f.folds, "cross-folds", 10, "folds by person for the cross-validated coverage on the card")
 	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
 	if err := fs.Parse(args); err != nil {
@@ -117,7 +116,9 @@ func (f *exportFlags) read() (map[string][]byte, error) {
 // does not exist yet: the manifest has a stand-in.
 func (f *exportFlags) readPhotos(ctx context.Context, files map[string][]byte, stderr io.Writer) ([]measure.Reading, error) {
 	manifest := f.manifest
-	manifest.Calibration = age.Calibration{Method: age.Method, Coverage: f.calibration.Coverage, AbstainWidth: age.Oldest, Bins: []age.Bin{{}}}
+	manifest.Calibration = age.Calibration{
+		Method: age.Method, Coverage: f.calibration.Coverage, Score: f.calibration.Score, AbstainWidth: age.Oldest, Knots: []age.Knot{{}},
+	}
 	pkg, err := model.NewPackage(manifest, files)
 	if err != nil {
 		return nil, err

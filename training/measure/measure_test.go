@@ -41,7 +41,7 @@ func TestCrossValidated(t *testing.T) {
 	}
 	readings = append(readings, measure.Reading{Label: evaluation.Label{Age: 9, Person: "refused"}, Code: reason.NoFace})
 
-	rows, err := measure.CrossValidated(readings, age.Settings{Coverage: 0.9, Point: age.PointMean, SpreadFloor: 1, Bins: 1}, 5)
+	rows, err := measure.CrossValidated(readings, age.Settings{Coverage: 0.9, Point: age.PointMean, Score: age.ScoreSpread, SpreadFloor: 1, Bins: 1}, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
