@@ -47,6 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch args[0] {
 	case "prepare":
 		return prepare(args[1:], stdout, stderr)
+	case "calibrate":
+		return calibrate(ctx, args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":
