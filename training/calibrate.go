@@ -38,12 +38,7 @@ func calibrate(ctx context.Context, args []string, stdout, stderr io.Writer) err
 			return err
 		}
 	}
-	file, err := os.Open(*readingsFile)
-	if err != nil {
-		return fmt.Errorf("open readings: %w", err)
-	}
-	defer file.Close()
-	readings, err := measure.ReadFile(file)
+	readings, err := openReadings(*readingsFile)
 	if err != nil {
 		return err
 	}
@@ -52,6 +47,15 @@ func calibrate(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		points = []age.Point{age.Point(*point)}
 	}
 	return compare(readings, points, *folds, stdout)
+}
+
+func openReadings(name string) ([]measure.Reading, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open readings: %w", err)
+	}
+	defer file.Close()
+	return measure.ReadFile(file)
 }
 
 func writeReadings(ctx context.Context, name, dir string, photos measure.Photos, stderr io.Writer) error {

@@ -18,6 +18,8 @@ const usage = `training makes model packages from photos of people whose age is 
 Usage:
   go run ./training prepare --utkface DIR --folds FILE --fold 8 --fgnet DIR --out DIR
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
+  go run ./training evaluate --package DIR --labels FILE --images DIR --out DIR
+  go run ./training calibrate --readings FILE [--package DIR --labels FILE --images DIR]
 
 Each command has -h.
 `
@@ -49,6 +51,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return prepare(args[1:], stdout, stderr)
 	case "calibrate":
 		return calibrate(ctx, args[1:], stdout, stderr)
+	case "evaluate":
+		return evaluate(ctx, args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":
