@@ -6,12 +6,10 @@ import (
 	_ "embed"
 	"flag"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"maps"
 	"math"
 	"os"
-	"runtime"
 	"slices"
 	"text/template"
 
@@ -19,9 +17,8 @@ import (
 	"github.com/agequote/agequote/internal/evaluation"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/model"
-	"github.com/agequote/agequote/internal/onnx"
-	"github.com/agequote/agequote/internal/progress"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/training/measure"
 	"github.com/agequote/agequote/training/onnxfile"
 )
 
@@ -67,10 +64,9 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	fs.StringVar(&f.manifest.Name, "name", "face-backbone", "name of the model")
 	fs.StringVar((*string)(&f.manifest.Use), "use", string(model.Research), "allowed use: research or production")
 	fs.StringVar((*string)(&f.manifest.Point), "point", string(age.PointMean), "point estimate: mean or median")
-	fs.Float64Var(&f.calibration.Coverage, "coverage", 0.9, "share of people whose age the interval shall hold")
-	fs.Float64Var(&f.calibration.SpreadFloor, "spread-floor", 5, "years added to the distribution's standard deviation")
-	fs.IntVar(&f.calibration.Bins, "bins", 2, "bins of the predicted age")
-	fs.Float64Var(&f.calibration.AbstainShare, "abstain-share", 0.0025, "share of calibration photos that are too uncertain to use")
+	f.calibration = age.DefaultSettings("")
+	fs.Float64Var(&f.calibration.Coverage, "coverage", f.calibration.Coverage, "share of people whose age the interval shall hold")
+	fs.Float64Var(&f.calibration.AbstainShare, "abstain-share", f.calibration.AbstainShare, "share of calibration photos that are too uncertain to use")
 	fs.IntVar(&f.folds, "cross-folds", 10, "folds by person for the cross-validated coverage on the card")
 	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
 	if err := fs.Parse(args); err != nil {
@@ -117,66 +113,29 @@ func (f *exportFlags) read() (map[string][]byte, error) {
 	return map[string][]byte{detectorFile: detector, networkFile: network, cardFile: nil}, nil
 }
 
-// reading is what the serving path makes of one labelled photo.
-type reading struct {
-	label        evaluation.Label
-	code         reason.Code
-	distribution age.Distribution
-}
-
-// readPhotos sends the labelled photos through the serving path, up to the
-// distribution. The interval does not exist yet: the manifest has a stand-in.
-func (f *exportFlags) readPhotos(ctx context.Context, files map[string][]byte, stderr io.Writer) ([]reading, error) {
-	file, err := os.Open(f.labels)
-	if err != nil {
-		return nil, fmt.Errorf("open labels: %w", err)
-	}
-	defer file.Close()
-	labels, err := evaluation.ReadLabels(file)
-	if err != nil {
-		return nil, err
-	}
-
+// readPhotos sends the labelled photos through the serving path. The interval
+// does not exist yet: the manifest has a stand-in.
+func (f *exportFlags) readPhotos(ctx context.Context, files map[string][]byte, stderr io.Writer) ([]measure.Reading, error) {
 	manifest := f.manifest
-	manifest.Calibration = age.Calibration{Method: age.Method, Coverage: f.calibration.Coverage, AbstainWidth: age.Oldest, Bins: []age.Bin{{}}}
+	manifest.Calibration = age.Calibration{
+		Method: age.Method, Coverage: f.calibration.Coverage, Score: f.calibration.Score, AbstainWidth: age.Oldest, Knots: []age.Knot{{}},
+	}
 	pkg, err := model.NewPackage(manifest, files)
 	if err != nil {
 		return nil, err
 	}
-	library, err := onnx.Find(f.onnxruntime)
-	if err != nil {
-		return nil, err
-	}
-	if err := onnx.Start(library); err != nil {
-		return nil, err
-	}
-	m, err := model.Open(pkg, model.Options{AllowResearch: true})
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
-
-	bar := progress.New(stderr, len(labels), "calibration photos")
-	defer bar.Finish()
-	return evaluation.Photos(ctx, f.images, labels, runtime.NumCPU(), func(l evaluation.Label, photo []byte) (reading, error) {
-		r, err := m.Read(photo)
-		code := reason.Of(err)
-		if code == reason.Internal {
-			return reading{}, err
-		}
-		return reading{label: l, code: code, distribution: r.Distribution}, nil
-	}, bar.Done)
+	return measure.Read(ctx, pkg, measure.Photos{Labels: f.labels, Images: f.images, ONNXRuntime: f.onnxruntime}, stderr)
 }
 
 // assemble calibrates, measures and describes the package.
-func (f *exportFlags) assemble(files map[string][]byte, readings []reading) (*model.Package, error) {
+func (f *exportFlags) assemble(files map[string][]byte, readings []measure.Reading) (*model.Package, error) {
 	manifest := f.manifest
 	var err error
-	manifest.Calibration, err = age.Calibrate(labelled(readings, func(reading) bool { return true }), f.calibration)
+	manifest.Calibration, err = age.Calibrate(measure.Labelled(readings, nil), f.calibration)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := f.crossValidated(readings)
+	rows, err := measure.CrossValidated(readings, f.calibration, f.folds)
 	if err != nil {
 		return nil, err
 	}
@@ -189,51 +148,6 @@ func (f *exportFlags) assemble(files map[string][]byte, readings []reading) (*mo
 	files = maps.Clone(files)
 	files[cardFile] = card
 	return model.NewPackage(manifest, files)
-}
-
-// labelled returns the accepted photos that pass the filter, for calibration.
-func labelled(readings []reading, keep func(reading) bool) []age.Labelled {
-	var photos []age.Labelled
-	for _, r := range readings {
-		if r.code == reason.OK && keep(r) {
-			photos = append(photos, age.Labelled{Distribution: r.distribution, Age: r.label.Age, Source: r.label.Groups["dataset"]})
-		}
-	}
-	return photos
-}
-
-// crossValidated estimates every photo with an interval that was calibrated
-// without the photos of that person's fold, so that the coverage on the card is
-// not that of the calibration's own photos.
-func (f *exportFlags) crossValidated(readings []reading) ([]evaluation.Row, error) {
-	rows := make([]evaluation.Row, len(readings))
-	for fold := range f.folds {
-		in := func(r reading) bool { return foldOf(r.label.Person, f.folds) == fold }
-		c, err := age.Calibrate(labelled(readings, func(r reading) bool { return !in(r) }), f.calibration)
-		if err != nil {
-			return nil, err
-		}
-		for i, r := range readings {
-			if !in(r) {
-				continue
-			}
-			rows[i] = evaluation.Row{Age: r.label.Age, Groups: r.label.Groups, Code: r.code}
-			if r.code != reason.OK {
-				continue
-			}
-			rows[i].Estimate, err = c.Estimate(r.distribution, f.manifest.Point)
-			if err != nil {
-				rows[i].Code = reason.Unsure
-			}
-		}
-	}
-	return rows, nil
-}
-
-func foldOf(person string, folds int) int {
-	h := fnv.New32a()
-	h.Write([]byte(person))
-	return int(h.Sum32() % uint32(folds))
 }
 
 // estimateRange is where nearly all accepted estimates lie.

@@ -19,6 +19,8 @@ Usage:
   go run ./training prepare --recipe FILE --images DIR --out DIR
   go run ./training prepare --labels FILE.tsv --images DIR --out DIR
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
+  go run ./training evaluate --package DIR --labels FILE --images DIR --out DIR
+  go run ./training calibrate --readings FILE [--package DIR --labels FILE --images DIR]
 
 Each command has -h.
 `
@@ -52,6 +54,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return lrFind(ctx, args[1:], stdout, stderr)
 	case "fit":
 		return fitCommand(ctx, args[1:], stdout, stderr)
+	case "calibrate":
+		return calibrate(ctx, args[1:], stdout, stderr)
+	case "evaluate":
+		return evaluate(ctx, args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":

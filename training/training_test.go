@@ -121,7 +121,7 @@ func TestPrepareRefuses(t *testing.T) {
 }
 
 func TestRunWrongUse(t *testing.T) {
-	for _, args := range [][]string{nil, {"fit"}, {"prepare"}, {"export", "--network", "x"}, {"export", "--colour"}} {
+	for _, args := range [][]string{nil, {"fit"}, {"prepare"}, {"export", "--network", "x"}, {"export", "--colour"}, {"calibrate"}, {"evaluate", "--package", "x"}, {"calibrate", "--readings", "x", "--package", "y"}} {
 		if err := run(t.Context(), args, io.Discard, io.Discard); !errors.Is(err, errUsage) {
 			t.Errorf("run(%q) = %v, want errUsage", args, err)
 		}

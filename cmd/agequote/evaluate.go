@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/agequote/agequote/internal/evaluation"
@@ -23,9 +24,11 @@ func evaluateCommand() *command {
 		name:    "evaluate",
 		summary: "measures a model on photos of people whose age is known",
 		usage: `Sends each photo through the whole serving path and measures errors, interval
-coverage and refusals, over all photos and by group. The labels are a TSV with a
-header: columns file (relative to --images) and age; person is optional; every
-further column is a group.
+coverage and refusals, over all photos and by group, each with a 95 % bootstrap
+interval that draws people, and checks that no group of 100 photos or more is
+covered too rarely for it to be chance. The labels are a TSV with a header:
+columns file (relative to --images) and age; person is optional; every further
+column is a group.
 
   agequote evaluate --labels labels.tsv --images photos
   agequote evaluate --labels labels.tsv --images photos --json --model other
@@ -87,15 +90,16 @@ func evaluateOne(m *model.Model, l evaluation.Label, photo []byte) (evaluation.R
 	if code == reason.Internal {
 		return evaluation.Row{}, err
 	}
-	return evaluation.Row{Age: l.Age, Groups: l.Groups, Code: code, Estimate: estimate}, nil
+	return evaluation.Row{Age: l.Age, Person: l.Person, Groups: l.Groups, Code: code, Estimate: estimate}, nil
 }
 
 func printReport(w io.Writer, r evaluation.Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "group\tphotos\trefused\tMAE\tRMSE\twithin 5\tbias\tcoverage\twidth\t")
+	fmt.Fprintln(t, "group\tphotos\trefused\tMAE\t95% interval\tRMSE\twithin 5\tbias\tcoverage\t95% interval\tat best\twidth\t")
 	line := func(name string, f evaluation.Figures) {
-		fmt.Fprintf(t, "%s\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t\n", name, f.N, f.Rejected.Share*100,
-			years(f.MAE), years(f.RMSE), percent(f.CS5), years(f.Bias), percent(f.Coverage), years(f.Width))
+		fmt.Fprintf(t, "%s\t%d\t%.1f%%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", name, f.N, f.Rejected.Share*100,
+			years(f.MAE), interval(f.CI.MAE, 1, "%.2f"), years(f.RMSE), percent(f.CS5), years(f.Bias),
+			percent(f.Coverage), interval(f.CI.Coverage, 100, "%.1f"), percent(f.CoverageUpper), years(f.Width))
 	}
 	line("all", r.Figures)
 	for _, name := range slices.Sorted(maps.Keys(r.Groups)) {
@@ -107,8 +111,27 @@ func printReport(w io.Writer, r evaluation.Report) error {
 	for _, code := range slices.Sorted(maps.Keys(r.Rejected.Codes)) {
 		fmt.Fprintf(w, "refused as %s: %d\n", code, r.Rejected.Codes[code])
 	}
-	_, err := fmt.Fprintf(w, "model %s\n", r.Model)
+	_, err := fmt.Fprintf(w, "%s\nmodel %s\n", verdict(r.CoverageCheck), r.Model)
 	return err
+}
+
+// verdict says whether the intervals hold what they promise in every group.
+func verdict(c evaluation.CoverageCheck) string {
+	if c.Groups == 0 {
+		return fmt.Sprintf("coverage not checked: no group has %d photos", c.LeastPhotos)
+	}
+	checked := fmt.Sprintf("of %d groups of %d photos or more, at a confidence of %g%% over all", c.Groups, c.LeastPhotos, c.Confidence*100)
+	if c.Passed {
+		return fmt.Sprintf("coverage check passed: none %s, is under %g%%", checked, c.Level*100)
+	}
+	return fmt.Sprintf("coverage check FAILED: under %g%% are %s; %s", c.Level*100, strings.Join(c.Failed, ", "), checked)
+}
+
+func interval(v *evaluation.Interval, factor float64, format string) string {
+	if v == nil {
+		return "-"
+	}
+	return fmt.Sprintf(format+" to "+format, v[0]*factor, v[1]*factor)
 }
 
 func years(v *float64) string {

@@ -76,7 +76,18 @@ func people(r *rand.Rand, n int, source string, bias float64) []age.Labelled {
 	return photos
 }
 
-var settings = age.Settings{Coverage: 0.9, Point: age.PointMean, SpreadFloor: 2, Bins: 3, AbstainShare: 0.01}
+var settings = age.Settings{
+	Coverage: 0.9, Point: age.PointMean, Score: age.ScoreSpread, SpreadFloor: 2,
+	Knots: []float64{5, 20, 35, 50, 65}, Neighbours: 600, Reach: 10, AbstainShare: 0.01,
+}
+
+// variants are the ways of calibrating.
+func variants() map[string]age.Settings {
+	quantile, binned := settings, settings
+	quantile.Score, quantile.Quantile = age.ScoreQuantile, 0.1
+	binned.Bins = 3
+	return map[string]age.Settings{"spread": settings, "quantile": quantile, "bins": binned}
+}
 
 // coverage is the share of photos whose age lies in its interval.
 func coverage(t *testing.T, c age.Calibration, photos []age.Labelled) float64 {
@@ -101,25 +112,61 @@ func coverage(t *testing.T, c age.Calibration, photos []age.Labelled) float64 {
 // TestCalibrateCovers measures on new photos of each kind, one of which is read
 // six years too young.
 func TestCalibrateCovers(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	c, err := age.Calibrate(append(people(r, 3000, "a", 0), people(r, 3000, "b", 6)...), settings)
+	for name, s := range variants() {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			c, err := age.Calibrate(append(people(r, 3000, "a", 0), people(r, 3000, "b", 6)...), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for source, bias := range map[string]float64{"a": 0, "b": 6} {
+				// Each source alone has at least the coverage asked for; the
+				// other source's tail makes it more.
+				if got := coverage(t, c, people(r, 5000, source, bias)); got < 0.89 || got > 0.99 {
+					t.Errorf("coverage of source %s = %.3f", source, got)
+				}
+			}
+
+			alone, err := age.Calibrate(people(r, 6000, "a", 0), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := coverage(t, alone, people(r, 10000, "a", 0)); got < 0.89 || got > 0.92 {
+				t.Errorf("coverage of a single source = %.3f, want about 0.9", got)
+			}
+		})
+	}
+}
+
+// TestCalibrateIsLocal has people whom the network reads right up to 40, and
+// from there on half a year too young for each year of age. Tails that are the
+// same for all would hold too many of the young and too few of the old.
+func TestCalibrateIsLocal(t *testing.T) {
+	ageing := func(r *rand.Rand, n int) []age.Labelled {
+		photos := people(r, n, "a", 0)
+		for i, p := range photos {
+			photos[i].Age = math.Round(p.Age + max(0, (p.Distribution.Mean()-40)/2))
+		}
+		return photos
+	}
+	r := rand.New(rand.NewPCG(7, 8))
+	c, err := age.Calibrate(ageing(r, 6000), settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for source, bias := range map[string]float64{"a": 0, "b": 6} {
-		// Each source alone has at least the coverage asked for; the other
-		// source's tail makes it more.
-		if got := coverage(t, c, people(r, 5000, source, bias)); got < 0.89 || got > 0.99 {
-			t.Errorf("coverage of source %s = %.3f", source, got)
+	young, old := []age.Labelled{}, []age.Labelled{}
+	for _, p := range ageing(r, 20000) {
+		switch mean := p.Distribution.Mean(); {
+		case mean < 35:
+			young = append(young, p)
+		case mean > 55:
+			old = append(old, p)
 		}
 	}
-
-	alone, err := age.Calibrate(people(r, 6000, "a", 0), settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := coverage(t, alone, people(r, 10000, "a", 0)); got < 0.89 || got > 0.92 {
-		t.Errorf("coverage of a single source = %.3f, want about 0.9", got)
+	for name, photos := range map[string][]age.Labelled{"young": young, "old": old} {
+		if got := coverage(t, c, photos); got < 0.87 || got > 0.93 {
+			t.Errorf("coverage of those read as %s = %.3f, want about 0.9", name, got)
+		}
 	}
 }
 
@@ -128,19 +175,21 @@ func TestCalibrateCovers(t *testing.T) {
 func TestCalibrateTails(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	young, old, few := people(r, 500, "young", -5), people(r, 500, "old", 5), people(r, 40, "few", 30)
-	one := settings
-	one.Bins = 1
-	tails := func(photos ...[]age.Labelled) age.Bin {
-		c, err := age.Calibrate(slices.Concat(photos...), one)
-		if err != nil {
-			t.Fatal(err)
+	for name, s := range variants() {
+		s.Bins = min(s.Bins, 1)
+		s.Knots, s.Neighbours, s.Reach = []float64{40}, 500, age.Oldest
+		tails := func(photos ...[]age.Labelled) age.Knot {
+			c, err := age.Calibrate(slices.Concat(photos...), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return c.Knots[0]
 		}
-		return c.Bins[0]
-	}
-	a, b := tails(young), tails(old)
-	for name, both := range map[string]age.Bin{"young first": tails(young, old, few), "old first": tails(old, young, few)} {
-		if both.Low != min(a.Low, b.Low) || both.High != max(a.High, b.High) {
-			t.Errorf("%s: tails %v to %v, want the widest of %v to %v and %v to %v", name, both.Low, both.High, a.Low, a.High, b.Low, b.High)
+		a, b := tails(young), tails(old)
+		for order, both := range map[string]age.Knot{"young first": tails(young, old, few), "old first": tails(old, young, few)} {
+			if both.Low != max(a.Low, b.Low) || both.High != max(a.High, b.High) {
+				t.Errorf("%s, %s: tails %v and %v, want the widest of %v and %v, %v and %v", name, order, both.Low, both.High, a.Low, a.High, b.Low, b.High)
+			}
 		}
 	}
 }
@@ -155,8 +204,14 @@ func TestCalibrateNeedsPhotos(t *testing.T) {
 // TestEstimateProperties holds for every distribution: the interval holds the
 // estimate, ends at 0 and Oldest, and what is stored gives the same again.
 func TestEstimateProperties(t *testing.T) {
+	for name, s := range variants() {
+		t.Run(name, func(t *testing.T) { testProperties(t, s) })
+	}
+}
+
+func testProperties(t *testing.T, s age.Settings) {
 	r := rand.New(rand.NewPCG(3, 4))
-	c, err := age.Calibrate(people(r, 2000, "a", 3), settings)
+	c, err := age.Calibrate(people(r, 2000, "a", 3), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +234,10 @@ func TestEstimateProperties(t *testing.T) {
 		if !(0 <= *e.Low && *e.Low <= *e.Age && *e.Age <= *e.High && *e.High <= age.Oldest) {
 			t.Fatalf("distribution %d: low %v, age %v, high %v", i, *e.Low, *e.Age, *e.High)
 		}
+		whole := func(end float64) bool { return end == math.Trunc(end) || end == *e.Age }
+		if !whole(*e.Low) || !whole(*e.High) {
+			t.Fatalf("distribution %d: ends %v and %v are neither whole ages nor the estimate %v", i, *e.Low, *e.High, *e.Age)
+		}
 		if *e.High-*e.Low > c.AbstainWidth {
 			t.Fatalf("distribution %d: %v years wide, unsure from %v", i, *e.High-*e.Low, c.AbstainWidth)
 		}
@@ -199,8 +258,8 @@ func TestPriceAge(t *testing.T) {
 
 func ExampleCalibration_Estimate() {
 	c := age.Calibration{
-		Method: age.Method, Coverage: 0.9, SpreadFloor: 5, AbstainWidth: 50,
-		Bins: []age.Bin{{From: 0, Low: -1, High: 1.5}},
+		Method: age.Method, Coverage: 0.9, Score: age.ScoreSpread, SpreadFloor: 5, AbstainWidth: 50,
+		Knots: []age.Knot{{At: 40, Low: 1, High: 1.4}, {At: 50, Low: 1, High: 1.9}}, // 1.5 at 42
 	}
 	output := make([]float32, 100)
 	output[40], output[44] = 1, 1 // mean 42, standard deviation 2
@@ -208,5 +267,5 @@ func ExampleCalibration_Estimate() {
 
 	e, err := c.Estimate(d, age.PointMean)
 	fmt.Println(*e.Age, *e.Low, *e.High, *e.Coverage, err)
-	// Output: 42 35 52.5 0.9 <nil>
+	// Output: 42 35 52 0.9 <nil>
 }

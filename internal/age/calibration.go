@@ -1,43 +1,62 @@
 package age
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 )
 
 // Oldest is where an interval ends at the latest, in years.
 const Oldest = 120
 
-// Calibration gives an estimate its interval. The interval of a distribution
-// with point estimate e and standard deviation s is
+// Calibration gives an estimate its interval. With e the point estimate of a
+// distribution and Low(e), High(e) the tails, interpolated linearly between the
+// knots and constant beyond them, the interval is
 //
-//	[e + Low * (s + SpreadFloor), e + High * (s + SpreadFloor)]
+//	score "spread":    [e - Low(e)*s,     e + High(e)*s],      s = standard deviation + SpreadFloor
+//	score "quantile":  [Q(q) - Low(e),    Q(1-q) + High(e)],   Q = quantiles of the distribution, q = Quantile
 //
-// with Low and High of the bin that holds e: split conformal prediction with
-// normalised residuals (Lei et al. 2018, Distribution-Free Predictive Inference
-// for Regression, section 5.2), in bins of the predicted age, its two tails
-// apart. It conditions on what serving knows, the distribution, and on nothing
-// else about the person.
+// with each end drawn in to a whole age, for ages are whole years: between 33.2
+// and 34 nobody is. An end is drawn in no further than to e.
+//
+// This is split conformal prediction: "spread" with normalised residuals (Lei et
+// al. 2018, Distribution-Free Predictive Inference for Regression, section 5.2),
+// "quantile" conformalised quantile regression (Romano, Patterson and Candès
+// 2019), both with the tails apart and local in e (Guan 2023, Localized Conformal
+// Prediction, with a uniform kernel of nearest neighbours). It conditions on what
+// serving knows, the distribution, and on nothing else about the person.
 type Calibration struct {
-	Method       string  `json:"method"`        // "split-conformal"
+	Method       string  `json:"method"`        // "local-conformal"
 	Coverage     float64 `json:"coverage"`      // share of people whose age the interval holds
-	SpreadFloor  float64 `json:"spread_floor"`  // years
+	Score        Score   `json:"score"`         // spread or quantile
+	SpreadFloor  float64 `json:"spread_floor"`  // years; of the score spread
+	Quantile     float64 `json:"quantile"`      // 0 to 0.5; of the score quantile
 	AbstainWidth float64 `json:"abstain_width"` // years; a wider interval is refused as unsure
-	Bins         []Bin   `json:"bins"`          // ascending; the first starts at 0
+	Knots        []Knot  `json:"knots"`         // rising
 }
 
-// Bin is a range of point estimates that shares its tails.
-type Bin struct {
-	From float64        `json:"from"` // least point estimate, in years
-	Low  float64        `json:"low"`  // lower tail, in spreads; at most 0
-	High float64        `json:"high"` // upper tail, in spreads; at least 0
-	N    map[string]int `json:"n"`    // calibration photos, by source
+// Knot holds the tails at one point estimate.
+type Knot struct {
+	At   float64        `json:"at"`   // point estimate, in years
+	Low  float64        `json:"low"`  // how far the interval reaches down, in spreads or years; negative: not even to the quantile
+	High float64        `json:"high"` // how far it reaches up
+	N    map[string]int `json:"n"`    // calibration photos that it was computed from, by source
 }
 
 // Method is the only way of calibration so far.
-const Method = "split-conformal"
+const Method = "local-conformal"
+
+// Score is what an interval is measured out in.
+type Score string
+
+// The scores.
+const (
+	ScoreSpread   Score = "spread"
+	ScoreQuantile Score = "quantile"
+)
 
 // Check tells what is wrong with a calibration that was read from a file.
 func (c Calibration) Check() error {
@@ -46,17 +65,23 @@ func (c Calibration) Check() error {
 		return fmt.Errorf("calibration method %q is not known", c.Method)
 	case !(c.Coverage > 0 && c.Coverage < 1):
 		return fmt.Errorf("calibration coverage %v is not between 0 and 1", c.Coverage)
+	case c.Score != ScoreSpread && c.Score != ScoreQuantile:
+		return fmt.Errorf("calibration score %q is not known", c.Score)
 	case !(c.SpreadFloor >= 0) || !(c.AbstainWidth > 0):
 		return errors.New("calibration spread_floor or abstain_width is out of range")
-	case len(c.Bins) == 0 || c.Bins[0].From != 0:
-		return errors.New("calibration bins must start at 0")
+	case !(c.Quantile >= 0 && c.Quantile < 0.5):
+		return fmt.Errorf("calibration quantile %v is not from 0 to below 0.5", c.Quantile)
+	case len(c.Knots) == 0:
+		return errors.New("calibration without knots")
 	}
-	for i, b := range c.Bins {
-		if i > 0 && !(b.From > c.Bins[i-1].From) {
-			return fmt.Errorf("calibration bin %d does not follow the one before", i)
+	for i, k := range c.Knots {
+		if i > 0 && !(k.At > c.Knots[i-1].At) {
+			return fmt.Errorf("calibration knot %d does not follow the one before", i)
 		}
-		if !(b.Low <= 0 && b.High >= 0) || math.IsInf(b.Low, 0) || math.IsInf(b.High, 0) {
-			return fmt.Errorf("calibration bin %d does not hold the estimate", i)
+		for _, v := range []float64{k.At, k.Low, k.High} {
+			if !(math.Abs(v) <= Oldest) { // NaN compares false
+				return fmt.Errorf("calibration knot %d is out of range", i)
+			}
 		}
 	}
 	return nil
@@ -70,10 +95,10 @@ func (c Calibration) Estimate(d Distribution, point Point) (Estimate, error) {
 		return Estimate{}, err
 	}
 	mean := Printed(d.Mean())
-	bin := c.bin(e)
-	spread := d.SD() + c.SpreadFloor
-	low := Printed(max(0, e+bin.Low*spread))
-	high := Printed(min(Oldest, e+bin.High*spread))
+	b := c.base(d, e)
+	lowTail, highTail := c.tails(e)
+	low := wholeUp(b.low-lowTail*b.unit, e)
+	high := wholeDown(b.high+highTail*b.unit, e)
 	if high-low > c.AbstainWidth {
 		return Estimate{}, ErrUnsure
 	}
@@ -81,13 +106,42 @@ func (c Calibration) Estimate(d Distribution, point Point) (Estimate, error) {
 	return Estimate{Age: &e, Mean: &mean, Low: &low, High: &high, Coverage: &coverage, Distribution: d}, nil
 }
 
-func (c Calibration) bin(e float64) Bin {
-	for _, b := range slices.Backward(c.Bins) {
-		if e >= b.From {
-			return b
-		}
+// tiny is more than the error of the arithmetic below, and less than any
+// difference between ages: an end that a whole age fixed must not lose it.
+const tiny = 1e-6
+
+// wholeUp draws a lower end in to the next whole age, but not past e.
+func wholeUp(years, e float64) float64 { return min(max(0, math.Ceil(years-tiny)), e) }
+
+// wholeDown draws an upper end in to the whole age before, but not past e.
+func wholeDown(years, e float64) float64 { return max(min(Oldest, math.Floor(years+tiny)), e) }
+
+// base is where the tails of a distribution start, and their unit.
+type base struct {
+	low, high float64 // years
+	unit      float64 // years
+}
+
+func (c Calibration) base(d Distribution, e float64) base {
+	if c.Score == ScoreQuantile {
+		return base{low: d.Quantile(c.Quantile), high: d.Quantile(1 - c.Quantile), unit: 1}
 	}
-	return c.Bins[0]
+	return base{low: e, high: e, unit: d.SD() + c.SpreadFloor}
+}
+
+// tails interpolates between the knots.
+func (c Calibration) tails(e float64) (low, high float64) {
+	i := sort.Search(len(c.Knots), func(i int) bool { return c.Knots[i].At >= e })
+	switch i {
+	case 0:
+		return c.Knots[0].Low, c.Knots[0].High
+	case len(c.Knots):
+		last := c.Knots[i-1]
+		return last.Low, last.High
+	}
+	a, b := c.Knots[i-1], c.Knots[i]
+	share := (e - a.At) / (b.At - a.At)
+	return a.Low + share*(b.Low-a.Low), a.High + share*(b.High-a.High)
 }
 
 // Labelled is a photo of a person whose age is known.
@@ -99,82 +153,161 @@ type Labelled struct {
 
 // Settings of a calibration.
 type Settings struct {
-	Coverage     float64
-	Point        Point
-	SpreadFloor  float64 // years
-	Bins         int     // of equal size, by point estimate
+	Coverage    float64
+	Point       Point
+	Score       Score
+	SpreadFloor float64 // years; for ScoreSpread
+	Quantile    float64 // for ScoreQuantile
+
+	// Local tails: those at each knot are of the Neighbours photos of a source
+	// whose point estimates lie nearest to it, within Reach years.
+	Knots      []float64 // point estimates in years, rising
+	Neighbours int
+	Reach      float64
+
+	// Bins, if not 0, replaces all that: so many bins of the point estimate, of
+	// equal size, with constant tails.
+	Bins int
+
 	AbstainShare float64 // of the photos, those with the widest intervals
+}
+
+// DefaultSettings are those that docs/calibration.md found best on the photos of
+// the shipped model's calibration.
+func DefaultSettings(point Point) Settings {
+	return Settings{
+		Coverage: 0.9, Point: point, Score: ScoreSpread, SpreadFloor: 5,
+		Knots: []float64{0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70}, Neighbours: 300, Reach: 15,
+		AbstainShare: 0.0025,
+	}
+}
+
+// scored is a calibration photo in the terms of its tails.
+type scored struct {
+	point     float64 // years
+	low, high float64 // tails that would just hold the true age
+	source    string
 }
 
 // Calibrate computes the tails on photos that the model was not trained on.
 //
 // Photos of several sources need not be alike. A tail is the widest that any
 // source asks for, so that the interval keeps its promise for each of them and
-// not only for their mixture; a source counts in a bin only if it is large
-// enough there to have such a tail at all.
+// not only for their mixture; a source counts only where it is large enough to
+// have such a tail at all. Where none is, the nearest photos of all count.
 func Calibrate(photos []Labelled, s Settings) (Calibration, error) {
-	if s.Bins < 1 || len(photos) < s.Bins {
-		return Calibration{}, fmt.Errorf("calibrate %d photos in %d bins", len(photos), s.Bins)
-	}
-	points := make([]float64, len(photos))
+	c := Calibration{Method: Method, Coverage: s.Coverage, Score: s.Score, SpreadFloor: s.SpreadFloor, Quantile: s.Quantile, AbstainWidth: 2 * Oldest}
+	all := make([]scored, len(photos))
 	for i, p := range photos {
 		e, err := s.Point.Of(p.Distribution)
 		if err != nil {
 			return Calibration{}, err
 		}
-		points[i] = e
+		b := c.base(p.Distribution, e)
+		all[i] = scored{point: e, low: (b.low - p.Age) / b.unit, high: (p.Age - b.high) / b.unit, source: p.Source}
 	}
+	// By point estimate, and in the photos' order among equals: so a photo's
+	// neighbours do not depend on how the sort works.
+	slices.SortStableFunc(all, func(a, b scored) int { return cmp.Compare(a.point, b.point) })
 
-	c := Calibration{Method: Method, Coverage: s.Coverage, SpreadFloor: s.SpreadFloor, AbstainWidth: math.MaxFloat64}
-	for _, from := range edges(points, s.Bins) {
-		c.Bins = append(c.Bins, Bin{From: from, N: map[string]int{}})
+	var err error
+	if s.Bins > 0 {
+		c.Knots, err = binned(all, s)
+	} else {
+		c.Knots, err = local(all, s)
 	}
-	residuals := make([]map[string][]float64, len(c.Bins))
-	for i, p := range photos {
-		k := slices.IndexFunc(c.Bins, func(b Bin) bool { return b.From == c.bin(points[i]).From })
-		if residuals[k] == nil {
-			residuals[k] = map[string][]float64{}
-		}
-		r := (p.Age - points[i]) / (p.Distribution.SD() + s.SpreadFloor)
-		residuals[k][p.Source] = append(residuals[k][p.Source], r)
-		c.Bins[k].N[p.Source]++
+	if err != nil {
+		return Calibration{}, err
 	}
-	tail := (1 - s.Coverage) / 2
-	for k := range c.Bins {
-		counted := false
-		for _, r := range residuals[k] {
-			low, high, ok := tails(r, tail)
-			if !ok {
-				continue
-			}
-			counted = true
-			c.Bins[k].Low = min(c.Bins[k].Low, low)
-			c.Bins[k].High = max(c.Bins[k].High, high)
-		}
-		if !counted {
-			return Calibration{}, fmt.Errorf("calibrate: too few photos from %v years for a coverage of %v", c.Bins[k].From, s.Coverage)
-		}
+	if c.AbstainWidth, err = c.abstainWidth(photos, s); err != nil {
+		return Calibration{}, err
 	}
-
-	var widths []float64
-	for _, p := range photos {
-		e, err := c.Estimate(p.Distribution, s.Point)
-		if err != nil {
-			return Calibration{}, err
-		}
-		widths = append(widths, *e.High-*e.Low)
-	}
-	slices.Sort(widths)
-	c.AbstainWidth = Printed(widths[min(len(widths)-1, int(float64(len(widths))*(1-s.AbstainShare)))])
 	return c, c.Check()
 }
 
+// local computes the tails at each knot.
+func local(all []scored, s Settings) ([]Knot, error) {
+	if len(s.Knots) == 0 || s.Neighbours < 1 {
+		return nil, errors.New("calibrate: knots and neighbours are needed")
+	}
+	bySource := map[string][]scored{}
+	for _, p := range all {
+		bySource[p.source] = append(bySource[p.source], p)
+	}
+	var knots []Knot
+	for _, at := range s.Knots {
+		var sets [][]scored
+		for _, source := range bySource {
+			sets = append(sets, nearest(source, at, s.Neighbours, s.Reach))
+		}
+		k, ok := widest(at, sets, s.Coverage)
+		if !ok {
+			k, ok = widest(at, [][]scored{nearest(all, at, s.Neighbours, math.Inf(1))}, s.Coverage)
+		}
+		if !ok {
+			return nil, tooFew(at, s.Coverage)
+		}
+		knots = append(knots, k)
+	}
+	return knots, nil
+}
+
+// nearest returns the n photos, sorted by point estimate, that lie nearest to
+// at, and no further than reach.
+func nearest(photos []scored, at float64, n int, reach float64) []scored {
+	first, _ := slices.BinarySearchFunc(photos, at, func(p scored, at float64) int { return cmp.Compare(p.point, at) })
+	last := first // photos[first:last] are taken
+	for last-first < n && (first > 0 || last < len(photos)) {
+		down := first > 0 && (last == len(photos) || at-photos[first-1].point <= photos[last].point-at)
+		switch {
+		case down && at-photos[first-1].point <= reach:
+			first--
+		case !down && photos[last].point-at <= reach:
+			last++
+		default:
+			return photos[first:last]
+		}
+	}
+	return photos[first:last]
+}
+
+// binned computes tails that are constant between edges. Point estimates have
+// one decimal, so that two knots a tenth apart make a step.
+func binned(all []scored, s Settings) ([]Knot, error) {
+	if len(all) < s.Bins {
+		return nil, fmt.Errorf("calibrate %d photos in %d bins", len(all), s.Bins)
+	}
+	starts := edges(all, s.Bins)
+	var knots []Knot
+	for i, from := range starts {
+		bySource := map[string][]scored{}
+		for _, p := range all {
+			if p.point >= from && (i+1 == len(starts) || p.point < starts[i+1]) {
+				bySource[p.source] = append(bySource[p.source], p)
+			}
+		}
+		var sets [][]scored
+		for _, source := range bySource {
+			sets = append(sets, source)
+		}
+		k, ok := widest(from, sets, s.Coverage)
+		if !ok {
+			return nil, tooFew(from, s.Coverage)
+		}
+		knots = append(knots, k)
+		if i+1 < len(starts) {
+			k.At = Printed(starts[i+1] - 0.1)
+			knots = append(knots, k)
+		}
+	}
+	return knots, nil
+}
+
 // edges returns the starts of n bins of about equal size, in whole years.
-func edges(points []float64, n int) []float64 {
-	sorted := slices.Sorted(slices.Values(points))
+func edges(sorted []scored, n int) []float64 {
 	starts := []float64{0}
 	for i := 1; i < n; i++ {
-		start := math.Round(sorted[i*len(sorted)/n])
+		start := math.Round(sorted[i*len(sorted)/n].point)
 		if start > starts[len(starts)-1] {
 			starts = append(starts, start)
 		}
@@ -182,21 +315,65 @@ func edges(points []float64, n int) []float64 {
 	return starts
 }
 
-// leastInTail is how many residuals must be expected in a tail for its edge to
+// widest returns the knot with the widest tails that any set asks for; a set
+// that is too small for such a tail does not count, and ok is false where all are.
+func widest(at float64, sets [][]scored, coverage float64) (k Knot, ok bool) {
+	k = Knot{At: at, Low: math.Inf(-1), High: math.Inf(-1), N: map[string]int{}}
+	tail := (1 - coverage) / 2
+	for _, set := range sets {
+		low, enough := upperTail(set, tail, func(p scored) float64 { return p.low })
+		if !enough {
+			continue
+		}
+		high, _ := upperTail(set, tail, func(p scored) float64 { return p.high })
+		ok = true
+		k.Low, k.High = max(k.Low, low), max(k.High, high)
+		for _, p := range set {
+			k.N[p.source]++
+		}
+	}
+	return k, ok
+}
+
+func tooFew(at, coverage float64) error {
+	return fmt.Errorf("calibrate: too few photos near %v years for a coverage of %v", at, coverage)
+}
+
+// leastInTail is how many scores must be expected in a tail for its edge to
 // be more than one photo's accident.
 const leastInTail = 4
 
-// tails returns the residuals below and above which a new one falls with
-// probability of at most tail each: the conformal quantiles, the k-th largest
-// and smallest with k = ceil((n+1)(1-tail)). ok is false where n is too small.
-func tails(residuals []float64, tail float64) (low, high float64, ok bool) {
-	sorted := slices.Sorted(slices.Values(residuals))
-	n := len(sorted)
+// upperTail returns the score above which a new one falls with probability of at
+// most tail: the conformal quantile, the k-th smallest with k = ceil((n+1)(1-tail)).
+// ok is false where there are too few.
+func upperTail(set []scored, tail float64, score func(scored) float64) (edge float64, ok bool) {
+	n := len(set)
 	// Floats make 20*(1-.05) a little more than 19, which must not round up.
 	const tiny = 1e-9
 	k := int(math.Ceil(float64(n+1)*(1-tail) - tiny))
 	if k > n || float64(n)*tail < leastInTail-tiny {
-		return 0, 0, false
+		return 0, false
 	}
-	return sorted[n-k], sorted[k-1], true
+	scores := make([]float64, n)
+	for i, p := range set {
+		scores[i] = score(p)
+	}
+	slices.Sort(scores)
+	return scores[k-1], true
+}
+
+// abstainWidth is the width that only the asked share of photos passes, at least
+// a year.
+func (c Calibration) abstainWidth(photos []Labelled, s Settings) (float64, error) {
+	var widths []float64
+	for _, p := range photos {
+		e, err := c.Estimate(p.Distribution, s.Point)
+		if err != nil {
+			return 0, err
+		}
+		widths = append(widths, *e.High-*e.Low)
+	}
+	slices.Sort(widths)
+	width := widths[min(len(widths)-1, int(float64(len(widths))*(1-s.AbstainShare)))]
+	return max(1, Printed(width)), nil
 }

@@ -4,8 +4,8 @@ package evaluation
 // the band, and the adults who buy.
 func AgeGroups(years float64) []string {
 	var names []string
-	for _, b := range bands {
-		if b.low <= years && years <= b.high {
+	for _, b := range append(bands[:len(bands):len(bands)], adults) {
+		if b.holds(years) {
 			names = append(names, b.name)
 		}
 	}

@@ -103,7 +103,7 @@ func TestReadPackageRefuses(t *testing.T) {
 		{"other channels", func(_ fstest.MapFS, m map[string]any) { prepare(m)["channels"] = "hsv" }},
 		{"unknown point", func(_ fstest.MapFS, m map[string]any) { m["point"] = "mode" }},
 		{"coverage of one", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["coverage"] = 1 }},
-		{"no bins", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["bins"] = nil }},
+		{"no knots", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["knots"] = nil }},
 		{"file outside the package", func(f fstest.MapFS, m map[string]any) {
 			m["files"].(map[string]any)["../secret"] = "sha256:00"
 		}},
