@@ -17,6 +17,7 @@ const usage = `training makes model packages from photos of people whose age is 
 
 Usage:
   go run ./training prepare --utkface DIR --folds FILE --fold 8 --fgnet DIR --out DIR
+  go run ./training publish --package DIR --bucket NAME --author NAME
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
 
 Each command has -h.
@@ -49,6 +50,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return prepare(args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
+	case "publish":
+		return publish(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":
 		fmt.Fprint(stdout, usage)
 		return nil
