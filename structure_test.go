@@ -48,6 +48,8 @@ func TestImports(t *testing.T) {
 		{"internal/premium", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/underwriting", []string{aws, onnx, network, clock, module + "/internal/face", module + "/internal/s3store"}, "pure: values in, values out"},
 		{"internal/face", []string{aws, onnx, network, clock}, "ONNX comes in through its interface"},
+		{"internal/gate", []string{aws, onnx, network, clock}, "pure: values in, values out"},
+		{"internal/registry", []string{aws, onnx, network, clock}, "knows packages by their hashes alone, and S3 not at all"},
 		{"internal/evaluation", []string{aws, onnx, network}, "measures, and reads no faces"},
 	}
 	for _, tt := range tests {

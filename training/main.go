@@ -18,6 +18,7 @@ const usage = `training makes model packages from photos of people whose age is 
 Usage:
   go run ./training prepare --recipe FILE --images DIR --out DIR
   go run ./training prepare --labels FILE.tsv --images DIR --out DIR
+  go run ./training publish --package DIR --bucket NAME --author NAME
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
   go run ./training evaluate --package DIR --labels FILE --images DIR --out DIR
   go run ./training calibrate --readings FILE [--package DIR --labels FILE --images DIR]
@@ -60,6 +61,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return evaluate(ctx, args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
+	case "publish":
+		return publish(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":
 		fmt.Fprint(stdout, usage)
 		return nil

@@ -61,8 +61,8 @@ func (b *lockedBuffer) String() string {
 }
 
 // startChain runs the project's own template with the functions that
-// `make functions` built.
-func startChain(t *testing.T) *chain {
+// `make functions` built. Parameters come as NAME=value.
+func startChain(t *testing.T, parameters ...string) *chain {
 	t.Helper()
 	functions, err := filepath.Abs("../../build")
 	if err != nil {
@@ -74,10 +74,15 @@ func startChain(t *testing.T) *chain {
 		}
 		t.Skipf("%v; run make functions", err)
 	}
+	overrides := map[string]string{"AllowResearchModel": "yes"}
+	for _, p := range parameters {
+		name, value, _ := strings.Cut(p, "=")
+		overrides[name] = value
+	}
 	c := &chain{log: new(lockedBuffer)}
 	c.Stack, err = local.Start(t.Context(), local.Options{
 		Template:    "../../template.yaml",
-		Parameters:  map[string]string{"AllowResearchModel": "yes"},
+		Parameters:  overrides,
 		Functions:   functions,
 		Dir:         t.TempDir(),
 		RetryWait:   50 * time.Millisecond,

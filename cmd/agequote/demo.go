@@ -148,6 +148,7 @@ func (d *demo) travel(ctx context.Context, s *local.Stack, photo string, content
 		"application": "s3://" + casesBucket + "/" + casefile.ApplicationKey(id, n),
 		"photo":       "s3://" + uploads + "/" + upload,
 		"estimate":    "s3://" + casesBucket + "/" + casefile.EstimateKey(id, n),
+		"models":      "s3://" + s.Resource("ModelsBucket") + "/",
 	}}
 	j.Estimate, err = await[casefile.Estimate](ctx, stored, casefile.EstimateKey(id, n))
 	if err != nil {
@@ -228,7 +229,7 @@ func (j journey) print(w io.Writer, dir string) error {
 	}
 	fmt.Fprintln(&text, ":")
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, what := range []string{"application", "photo", "estimate", "quote"} {
+	for _, what := range []string{"application", "photo", "estimate", "quote", "models"} {
 		if name, ok := j.Objects[what]; ok {
 			fmt.Fprintf(t, "  %s\t%s\n", what, name)
 		}

@@ -39,6 +39,12 @@ func TestCommandLine(t *testing.T) {
 		{"dev extra", 2, "flags only"},
 		{"redrive", 2, "--cases-bucket"},
 		{"quote extra", 2, "flags only"},
+		{"models", 2, "list, show, live"},
+		{"models fly", 2, `no action "fly"`},
+		{"models list", 2, "--bucket"},
+		{"models approve --bucket b", 2, "takes 1 to 1 models"},
+		{"models approve 0a1b2c --bucket b --by Bob", 2, "--by and --why"},
+		{"models rollback --bucket b --why tired", 2, "--by and --why"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {

@@ -122,6 +122,7 @@ func dev(ctx context.Context, e *env, f *stackFlags) error {
 	for _, line := range append(s.Env(),
 		"UPLOADS_BUCKET="+s.Resource("UploadsBucket"),
 		"CASES_BUCKET="+s.Resource("CasesBucket"),
+		"MODELS_BUCKET="+s.Resource("ModelsBucket"),
 		"PREDICT_FUNCTION="+s.Resource("PredictFunction"),
 		"QUOTE_FUNCTION="+s.Resource("QuoteFunction"),
 	) {

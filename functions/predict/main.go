@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -15,10 +17,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/config"
+	"github.com/agequote/agequote/internal/follow"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/predict"
+	"github.com/agequote/agequote/internal/registry"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/version"
 )
@@ -44,30 +48,58 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if err := onnx.Start(library); err != nil {
 		return err
 	}
-	pkg, err := model.ReadPackage(os.DirFS(cfg.ModelDir))
-	if err != nil {
-		return err
-	}
-	m, err := model.Open(pkg, model.Options{AllowResearch: cfg.AllowResearchModel})
-	if err != nil {
-		return err
-	}
 	aws, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 	client := s3.NewFromConfig(aws)
+	recorder := &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now}
+	log := slog.New(lambdacontext.NewLogHandler())
 
+	live := &follow.Follower{
+		Registry: &registry.Registry{Objects: &s3store.Bucket{Client: client, Name: cfg.ModelsBucket}},
+		Load:     func(files fs.FS) (follow.Model, error) { return openTested(files, cfg.AllowResearchModel) },
+		Packaged: func() (follow.Model, error) { return open(os.DirFS(cfg.ModelDir), cfg.AllowResearchModel) },
+		Interval: cfg.ModelFollow,
+		Metrics:  recorder,
+		Log:      log,
+		Now:      time.Now,
+	}
+	if err := live.Start(ctx); err != nil {
+		return err
+	}
 	h := &predict.Handler{
 		Photos:        &s3store.Bucket{Client: client, Name: cfg.UploadsBucket},
 		UploadsBucket: cfg.UploadsBucket,
 		Cases:         &s3store.Bucket{Client: client, Name: cfg.CasesBucket},
-		Model:         m,
-		Metrics:       &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
+		Model:         func(ctx context.Context) (predict.Estimator, func()) { return live.Acquire(ctx) },
+		Metrics:       recorder,
 		Version:       version.String(),
 		Now:           time.Now,
-		Log:           slog.New(lambdacontext.NewLogHandler()),
+		Log:           log,
 	}
 	lambda.Start(h.Handle)
 	return nil
+}
+
+// open loads a package.
+func open(files fs.FS, allowResearch bool) (*model.Model, error) {
+	pkg, err := model.ReadPackage(files)
+	if err != nil {
+		return nil, err
+	}
+	return model.Open(pkg, model.Options{AllowResearch: allowResearch})
+}
+
+// openTested loads a package that did not come with this code, and runs it once
+// before a customer's photo does.
+func openTested(files fs.FS, allowResearch bool) (*model.Model, error) {
+	m, err := open(files, allowResearch)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.SelfTest(); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
 }

@@ -6,14 +6,18 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 )
 
 // Predict is what functions/predict is told.
 type Predict struct {
-	UploadsBucket      string // photos
-	CasesBucket        string // applications, estimates
-	ModelDir           string // the model package
-	AllowResearchModel bool   // a model with use "research" may run
+	UploadsBucket      string        // photos
+	CasesBucket        string        // applications, estimates
+	ModelsBucket       string        // model packages and the live pointer
+	ModelFollow        time.Duration // between two looks at the pointer
+	ModelDir           string        // the model package while nothing is live
+	AllowResearchModel bool          // a model with use "research" may run
 	MetricsNamespace   string
 }
 
@@ -37,6 +41,8 @@ func LoadPredict(getenv func(string) string) (Predict, error) {
 	c := Predict{
 		UploadsBucket:      e.text("UPLOADS_BUCKET"),
 		CasesBucket:        e.text("CASES_BUCKET"),
+		ModelsBucket:       e.text("MODELS_BUCKET"),
+		ModelFollow:        e.seconds("MODEL_FOLLOW_SECONDS"),
 		ModelDir:           e.text("MODEL_DIR"),
 		AllowResearchModel: e.yes("ALLOW_RESEARCH_MODEL"),
 		MetricsNamespace:   e.text("METRICS_NAMESPACE"),
@@ -90,6 +96,15 @@ func (e *env) yes(name string) bool {
 		e.problems = append(e.problems, fmt.Errorf("%s is %q, want yes or no", name, v))
 		return false
 	}
+}
+
+func (e *env) seconds(name string) time.Duration {
+	v := e.text(name)
+	n, err := strconv.Atoi(v)
+	if v != "" && (err != nil || n < 1) {
+		e.problems = append(e.problems, fmt.Errorf("%s is %q, want whole seconds from 1", name, v))
+	}
+	return time.Duration(n) * time.Second
 }
 
 func (e *env) err() error {

@@ -66,7 +66,9 @@ func TestLoadReportsAllAtOnce(t *testing.T) {
 		}
 	}
 	_, err := config.LoadPredict(func(string) string { return "perhaps" })
-	if err == nil || !strings.Contains(err.Error(), "ALLOW_RESEARCH_MODEL") {
-		t.Errorf("a model allowed %q = %v, want an error", "perhaps", err)
+	for _, name := range []string{"ALLOW_RESEARCH_MODEL", "MODEL_FOLLOW_SECONDS"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s %q = %v, want an error", name, "perhaps", err)
+		}
 	}
 }

@@ -33,15 +33,17 @@ type (
 		List(ctx context.Context, prefix string) ([]string, error)
 		PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
-	estimator interface {
-		Estimate(photo []byte) (age.Estimate, error)
-		Hash() string
-		Manifest() *model.Manifest
-	}
 	recorder interface {
 		Record(dimensions map[string]string, values ...metrics.Value)
 	}
 )
+
+// Estimator is a loaded model.
+type Estimator interface {
+	Estimate(photo []byte) (age.Estimate, error)
+	Hash() string
+	Manifest() *model.Manifest
+}
 
 // Handler handles an event of predict. Its fields are set by
 // functions/predict/main.go, the batch command or a test.
@@ -49,11 +51,13 @@ type Handler struct {
 	Photos        photoStore
 	UploadsBucket string // the only bucket that photos are read from
 	Cases         caseStore
-	Model         estimator
-	Metrics       recorder
-	Version       string // code version, for the stored objects
-	Now           func() time.Time
-	Log           *slog.Logger
+	// Model returns the model that is live, once an event, and done, to be
+	// called when the event is finished with it.
+	Model   func(ctx context.Context) (m Estimator, done func())
+	Metrics recorder
+	Version string // code version, for the stored objects
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Failed is the error of an event of which some photos could not be finished.
@@ -69,9 +73,12 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 	answer := casefile.Answer{Schema: casefile.Schema, Results: []casefile.Result{}}
 	photos := e.Photos
 	failed := 0
+	// One model for the whole event: each estimate names the one that made it.
+	m, done := h.Model(ctx)
+	defer done()
 	for _, p := range photos {
 		started := h.Now()
-		result, err := h.handle(ctx, p)
+		result, err := h.handle(ctx, m, p)
 		took := h.Now().Sub(started)
 		if err != nil {
 			failed++
@@ -80,7 +87,7 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 			continue
 		}
 		h.Log.InfoContext(ctx, "photo", "code", result.Code, "model", result.Model, "ms", took.Milliseconds())
-		h.measure(result, took)
+		h.measure(m, result, took)
 		answer.Results = append(answer.Results, result)
 	}
 	if failed > 0 {
@@ -91,7 +98,7 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 
 // handle is one photo from its name to its stored estimate. A panic is an
 // error like any other: the process and the other photos live on.
-func (h *Handler) handle(ctx context.Context, p event.Photo) (result casefile.Result, err error) {
+func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (result casefile.Result, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
@@ -112,7 +119,7 @@ func (h *Handler) handle(ctx context.Context, p event.Photo) (result casefile.Re
 		return casefile.Result{}, fmt.Errorf("read estimate: %w", err)
 	}
 
-	estimate, err := h.estimate(ctx, p)
+	estimate, err := h.estimate(ctx, m, p)
 	if err != nil {
 		return casefile.Result{}, err
 	}
@@ -129,15 +136,15 @@ func (h *Handler) handle(ctx context.Context, p event.Photo) (result casefile.Re
 
 // estimate reads the photo if that is allowed. What the customer can mend
 // becomes a coded refusal, everything else an error, to be tried again.
-func (h *Handler) estimate(ctx context.Context, p event.Photo) (casefile.Estimate, error) {
+func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (casefile.Estimate, error) {
 	started := h.Now()
 	e := casefile.Estimate{
 		Schema:   casefile.Schema,
 		Case:     p.Case,
 		N:        p.N,
 		Source:   casefile.Source{Bucket: h.UploadsBucket, Key: p.Key, Version: p.Version},
-		Model:    h.Model.Hash(),
-		ModelUse: string(h.Model.Manifest().Use),
+		Model:    m.Hash(),
+		ModelUse: string(m.Manifest().Use),
 		Version:  h.Version,
 		Batch:    p.Batch,
 		Time:     started.UTC(),
@@ -164,7 +171,7 @@ func (h *Handler) estimate(ctx context.Context, p event.Photo) (casefile.Estimat
 	}
 	e.Photo = digest.Of(photo)
 
-	e.Estimate, err = h.Model.Estimate(photo)
+	e.Estimate, err = m.Estimate(photo)
 	e.MS = h.Now().Sub(started).Milliseconds()
 	switch code := reason.Of(err); code {
 	case reason.OK:
@@ -185,7 +192,7 @@ func refuse(e casefile.Estimate, code reason.Code) casefile.Estimate {
 }
 
 // measure records the outcome, and estimates that leave the model card's range.
-func (h *Handler) measure(r casefile.Result, took time.Duration) {
+func (h *Handler) measure(m Estimator, r casefile.Result, took time.Duration) {
 	h.Metrics.Record(map[string]string{"Code": string(r.Code)},
 		metrics.Value{Name: "Photos", Unit: metrics.Count, V: 1},
 		metrics.Value{Name: "Duration", Unit: metrics.Milliseconds, V: float64(took.Milliseconds())})
@@ -194,7 +201,8 @@ func (h *Handler) measure(r casefile.Result, took time.Duration) {
 	}
 	width := *r.High - *r.Low
 	outside := 0.0
-	if !h.Model.Manifest().Range.Holds(*r.Age, width) {
+	// An estimate that stood already may be an earlier model's.
+	if r.Model == m.Hash() && !m.Manifest().Range.Holds(*r.Age, width) {
 		outside = 1
 	}
 	const binYears = 5

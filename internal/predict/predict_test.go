@@ -39,6 +39,11 @@ func (fakeModel) Manifest() *model.Manifest {
 	return &model.Manifest{Use: model.Research, Range: model.Range{Age: [2]float64{0, 80}, Width: [2]float64{0, 60}}}
 }
 
+// always is the model that is live all the time.
+func always(m predict.Estimator) func(context.Context) (predict.Estimator, func()) {
+	return func(context.Context) (predict.Estimator, func()) { return m, func() {} }
+}
+
 // world is a handler with its stores, a log and a clock.
 type world struct {
 	*predict.Handler
@@ -52,7 +57,7 @@ func newWorld() *world {
 	var mu sync.Mutex
 	w.Handler = &predict.Handler{
 		Photos: w.photos, UploadsBucket: bucket, Cases: w.cases,
-		Model: fakeModel{func(photo string) (age.Estimate, error) {
+		Model: always(fakeModel{func(photo string) (age.Estimate, error) {
 			switch photo {
 			case "no face":
 				return age.Estimate{}, reason.New(reason.NoFace, nil)
@@ -63,7 +68,7 @@ func newWorld() *world {
 			}
 			years, low, high, coverage := 42.0, 35.0, 50.0, 0.9
 			return age.Estimate{Age: &years, Mean: &years, Low: &low, High: &high, Coverage: &coverage, Distribution: []float64{1}}, nil
-		}},
+		}}),
 		Metrics: &metrics.Recorder{Out: w.metrics, Namespace: "test", Now: time.Now},
 		Version: "sha256:code",
 		Now: func() time.Time {
@@ -196,6 +201,57 @@ func TestHandleOnce(t *testing.T) {
 		if diff := cmp.Diff(answers[0], a); diff != "" {
 			t.Fatalf("answer %d differs:\n%s", i, diff)
 		}
+	}
+}
+
+// TestHandleLetsTheModelGo counts how often the model is asked for and let go:
+// once an event, whatever becomes of its photos.
+func TestHandleLetsTheModelGo(t *testing.T) {
+	w := newWorld()
+	live := w.Model
+	asked, used := 0, 0
+	w.Model = func(ctx context.Context) (predict.Estimator, func()) {
+		m, _ := live(ctx)
+		asked++
+		used++
+		return m, func() { used-- }
+	}
+	e := w.apply(t, "customer0", "poison", consent)
+	e.Photos = append(e.Photos, w.apply(t, "customer1", "selfie", consent).Photos...)
+	if _, err := w.Handle(t.Context(), e); err == nil {
+		t.Error("Handle hid a failed photo")
+	}
+	if asked != 1 || used != 0 {
+		t.Errorf("the model was asked for %d times, and %d uses are left", asked, used)
+	}
+}
+
+// narrow is a later model, whose card holds no estimate.
+type narrow struct{ fakeModel }
+
+func (narrow) Hash() string              { return "sha256:later" }
+func (narrow) Manifest() *model.Manifest { return &model.Manifest{Use: model.Research} }
+
+// TestHandleMeasuresAgainstTheRightCard delivers a photo again after another
+// model went live: the estimate that stands says nothing about that one's card.
+func TestHandleMeasuresAgainstTheRightCard(t *testing.T) {
+	w := newWorld()
+	first, _ := w.Model(t.Context())
+	e := w.apply(t, "customer0", "selfie", consent)
+	if _, err := w.Handle(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	w.Handler.Model = always(narrow{first.(fakeModel)})
+	answer, err := w.Handle(t.Context(), e)
+	if err != nil || answer.Results[0].Model != first.Hash() {
+		t.Errorf("second delivery: %+v, %v", answer.Results, err)
+	}
+	const outside = `"EstimatesOutsideCard":1`
+	if strings.Contains(w.metrics.String(), outside) {
+		t.Error("an earlier model's estimate counts as outside the later one's card")
+	}
+	if _, err := w.Handle(t.Context(), w.apply(t, "customer1", "selfie", consent)); err != nil || !strings.Contains(w.metrics.String(), outside) {
+		t.Errorf("the later model's own estimate does not count: %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -25,7 +26,7 @@ type Bucket struct {
 }
 
 // Get returns an object of at most limit bytes: store.ErrNotFound,
-// store.ErrTooLarge.
+// store.ErrTooLarge, store.ErrDenied.
 func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
 	return b.GetVersion(ctx, key, "", limit)
 }
@@ -39,8 +40,11 @@ func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int6
 	}
 	out, err := b.Client.GetObject(ctx, in)
 	if err != nil {
-		if status(err) == http.StatusNotFound {
+		switch status(err) {
+		case http.StatusNotFound:
 			return nil, store.ErrNotFound
+		case http.StatusForbidden:
+			return nil, fmt.Errorf("get object: %w: %w", store.ErrDenied, err)
 		}
 		return nil, fmt.Errorf("get object: %w", err)
 	}
@@ -69,7 +73,7 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 			Bucket:      &b.Name,
 			Key:         &key,
 			Body:        bytes.NewReader(body),
-			ContentType: aws.String("application/json"),
+			ContentType: aws.String(contentType(key)),
 			IfNoneMatch: aws.String("*"),
 		})
 		switch status(err) {
@@ -87,6 +91,22 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		}
 		return fmt.Errorf("put object: %w", err)
 	}
+}
+
+// contentType is for people who look into a bucket with a browser: every object
+// is JSON, but for the files of a model package.
+func contentType(key string) string {
+	switch path.Ext(key) {
+	case ".onnx":
+		return "application/octet-stream"
+	case ".md":
+		return "text/markdown; charset=utf-8"
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	return "application/json"
 }
 
 // List returns the names that start with prefix, in order.

@@ -16,6 +16,7 @@ var (
 	ErrNotFound = errors.New("object not found")
 	ErrExists   = errors.New("object exists")
 	ErrTooLarge = errors.New("object is larger than allowed")
+	ErrDenied   = errors.New("access denied") // or missing, to one who may not list
 )
 
 // Memory is a store in memory with the behaviour of an S3 bucket. The zero

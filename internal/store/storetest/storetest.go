@@ -3,8 +3,10 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,6 +52,15 @@ func Conformance(t *testing.T, s Store) {
 		put("cases/large", "123456")
 		if _, err := s.Get(ctx, "cases/large", 5); !errors.Is(err, store.ErrTooLarge) {
 			t.Errorf("Get above the limit = %v, want ErrTooLarge", err)
+		}
+	})
+	t.Run("binary of many megabytes", func(t *testing.T) {
+		body := make([]byte, 32<<20)
+		_, _ = rand.NewChaCha8([32]byte{}).Read(body)
+		put("models/large.onnx", string(body))
+		got, err := s.Get(ctx, "models/large.onnx", int64(len(body)))
+		if err != nil || !bytes.Equal(got, body) {
+			t.Errorf("Get = %d bytes, %v, want the %d that were put", len(got), err, len(body))
 		}
 	})
 	t.Run("list", func(t *testing.T) {
