@@ -159,8 +159,8 @@ check-tidy: ## go.mod and go.sum
 # Offline: sam needs a region, and neither credentials nor AWS.
 check-template: export AWS_DEFAULT_REGION := eu-west-1
 check-template: export SAM_CLI_TELEMETRY := 0
-check-template: $(VENV)/ready ## template.yaml: cfn-lint, sam validate, sam build
-	$(VENV)/bin/cfn-lint template.yaml
+check-template: $(VENV)/ready ## template.yaml and what it nests: cfn-lint, sam validate, sam build
+	$(VENV)/bin/cfn-lint template.yaml infra/training.yaml
 	$(VENV)/bin/sam validate --lint
 	$(VENV)/bin/sam build --build-dir build/sam
 

@@ -18,6 +18,9 @@ const usage = `training makes model packages from photos of people whose age is 
 Usage:
   go run ./training prepare --utkface DIR --folds FILE --fold 8 --fgnet DIR --out DIR
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
+  go run ./training submit --stack NAME --recipe NAME
+  go run ./training push --from DIR --to s3://BUCKET/PREFIX
+  go run ./training pull --from s3://BUCKET/PREFIX --to DIR
 
 Each command has -h.
 `
@@ -49,6 +52,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return prepare(args[1:], stdout, stderr)
 	case "export":
 		return export(ctx, args[1:], stdout, stderr)
+	case "submit":
+		return submit(ctx, args[1:], stdout, stderr)
+	case "push":
+		return push(ctx, args[1:], stdout, stderr)
+	case "pull":
+		return pull(ctx, args[1:], stdout, stderr)
 	case "-h", "--help", "help":
 		fmt.Fprint(stdout, usage)
 		return nil
