@@ -13,7 +13,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 
-# XLA's CUDA plugin and NVIDIA's libraries: 3 GB, apart so that a change of the code fetches none again.
+# XLA's CUDA plugin and NVIDIA's libraries: some GB, apart so that a change of the code fetches none again.
 FROM go AS cuda
 COPY infra/cudaplugin infra/cudaplugin
 RUN go run ./infra/cudaplugin -lib /opt/xla

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
+	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 )
 
 // jobWord is what a recipe, a run and a command may be called: all three become
@@ -78,8 +79,11 @@ func (j job) submit(ctx context.Context, client *batch.Client, stdout io.Writer)
 		return fmt.Errorf("job definition %s does not say where runs are kept; is it of infra/training.yaml?", name)
 	}
 	run := runs + "/" + j.run
+	if err := j.alone(ctx, client, name); err != nil {
+		return err
+	}
 	out, err := client.SubmitJob(ctx, &batch.SubmitJobInput{
-		JobName:       aws.String(j.run + "-" + j.command),
+		JobName:       &j.run, // by which alone finds it
 		JobQueue:      &name,
 		JobDefinition: newest.JobDefinitionArn, // this revision, whatever is deployed meanwhile
 		Parameters: map[string]string{
@@ -97,5 +101,27 @@ state  aws batch describe-jobs --jobs %[1]s --query 'jobs[0].[status,statusReaso
 log    aws logs tail /aws/batch/%[3]s --follow
 files  go run ./training pull --from %[2]s --to build/runs/%[4]s
 `, aws.ToString(out.JobId), run, name, j.run)
+	return nil
+}
+
+// alone fails where a job of the same run has not ended: two would overwrite
+// each other's checkpoints.
+func (j job) alone(ctx context.Context, client *batch.Client, queue string) error {
+	pages := batch.NewListJobsPaginator(client, &batch.ListJobsInput{
+		JobQueue: &queue,
+		Filters:  []types.KeyValuesPair{{Name: aws.String("JOB_NAME"), Values: []string{j.run}}},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("list jobs: %w", err)
+		}
+		for _, other := range page.JobSummaryList {
+			if other.Status != types.JobStatusSucceeded && other.Status != types.JobStatusFailed {
+				return fmt.Errorf("job %s of run %s is %s: wait for it, end it, or choose another --run",
+					aws.ToString(other.JobId), j.run, other.Status)
+			}
+		}
+	}
 	return nil
 }

@@ -42,6 +42,17 @@ func startBatch(t *testing.T) *awsBatch {
 				{"jobDefinitionArn":"%[1]s:10","revision":10,"parameters":{"runs":"s3://bucket/runs"}}]}`, arn)
 		case r.URL.Path == "/v1/describejobdefinitions":
 			fmt.Fprint(w, `{"jobDefinitions":[]}`)
+		case r.URL.Path == "/v1/listjobs" && in["jobQueue"] == "agequote-training":
+			// The filter's answer comes in two pages, the ended job first.
+			filter := fmt.Sprint(in["filters"])
+			switch {
+			case filter == "[map[name:JOB_NAME values:[busy]]]" && in["nextToken"] == nil:
+				fmt.Fprint(w, `{"jobSummaryList":[{"jobId":"1","jobName":"busy","status":"FAILED"}],"nextToken":"2"}`)
+			case filter == "[map[name:JOB_NAME values:[busy]]]":
+				fmt.Fprint(w, `{"jobSummaryList":[{"jobId":"2","jobName":"busy","status":"RUNNABLE"}]}`)
+			default:
+				fmt.Fprint(w, `{"jobSummaryList":[{"jobId":"0","jobName":"transfer-2","status":"SUCCEEDED"}]}`)
+			}
 		case r.URL.Path == "/v1/submitjob":
 			b.submitted = in
 			fmt.Fprint(w, `{"jobId":"0123","jobName":"x"}`)
@@ -64,7 +75,7 @@ func TestSubmit(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"jobName":       "transfer-2-fit",
+		"jobName":       "transfer-2",
 		"jobQueue":      "agequote-training",
 		"jobDefinition": "arn:aws:batch:eu-central-1:000000000000:job-definition/agequote-training:10",
 		"parameters": map[string]any{
@@ -106,6 +117,7 @@ func TestSubmitRefuses(t *testing.T) {
 		{"a path", []string{"--recipe", "training/recipes/transfer.yaml"}, true, "--recipe"},
 		{"a run elsewhere", []string{"--recipe", "transfer", "--run", "../data"}, true, "--run"},
 		{"an argument", []string{"--recipe", "transfer", "now"}, true, "no arguments"},
+		{"a run under way", []string{"--recipe", "transfer", "--run", "busy"}, false, "job 2 of run busy is RUNNABLE"},
 		{"another stack", []string{"--recipe", "transfer", "--stack", "other"}, false, "Training=yes"},
 	}
 	for _, tt := range tests {

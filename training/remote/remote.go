@@ -9,8 +9,9 @@
 //
 // A content's object never changes, and latest.json is replaced by one write,
 // conditional on the one that was read. So a push that breaks off leaves the
-// old set whole, and of two jobs that push to one prefix one is told. What a
-// broken push left behind is for a lifecycle rule of the bucket to remove.
+// old set whole, and of two pushes that overlap one fails. Two jobs that take
+// turns are not found out: each replaces the other's set. What a broken push
+// left behind is for a lifecycle rule of the bucket to remove.
 //
 // It is for files of which a set has at most some ten thousand; it knows no
 // empty folders, links, modes or times.
