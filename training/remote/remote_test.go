@@ -312,7 +312,8 @@ func TestChangingFile(t *testing.T) {
 func TestPushRefusesLinks(t *testing.T) {
 	g := start(t, nil, samtemplate.Bucket{Name: "training"})
 	dir := t.TempDir()
-	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "a")); err != nil {
+	write(t, dir, map[string]string{"b": "linked to"})
+	if err := os.Symlink("b", filepath.Join(dir, "a")); err != nil {
 		t.Skip("no links here")
 	}
 	b := &remote.Bucket{Name: "training", Client: client(g, g.Operator, nil)}
