@@ -42,6 +42,11 @@ help: ## list the targets
 build: onnxruntime functions ## build bin/agequote, and the functions for this machine
 	CGO_ENABLED=1 go build -trimpath -ldflags '$(SET_CODE)' -o bin/agequote ./cmd/agequote
 
+.PHONY: train-build
+train-build: ## build bin/training, as the training image has it
+	@mkdir -p bin
+	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
+
 FUNCTIONS := PredictFunction QuoteFunction FailedFunction
 
 .PHONY: functions $(FUNCTIONS)
@@ -91,6 +96,12 @@ onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
 .PHONY: demo
 demo: build ## send a selfie through the local stack; another one with PHOTO=file
 	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
+
+.PHONY: train-aws
+STACK ?= agequote
+RECIPE ?= transfer
+train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md
+	go run ./training submit --stack '$(STACK)' --recipe '$(RECIPE)' $(if $(RUN),--run '$(RUN)')
 
 # ---- Testing -----------------------------------------------------------------
 
@@ -159,8 +170,9 @@ check-tidy: ## go.mod and go.sum
 # Offline: sam needs a region, and neither credentials nor AWS.
 check-template: export AWS_DEFAULT_REGION := eu-west-1
 check-template: export SAM_CLI_TELEMETRY := 0
-check-template: $(VENV)/ready ## template.yaml: cfn-lint, sam validate, sam build
-	$(VENV)/bin/cfn-lint template.yaml
+check-template: $(VENV)/ready ## template.yaml and infra/: cfn-lint, hadolint, sam validate, sam build
+	$(VENV)/bin/cfn-lint template.yaml infra/training.yaml
+	$(VENV)/bin/hadolint infra/training.Dockerfile
 	$(VENV)/bin/sam validate --lint
 	$(VENV)/bin/sam build --build-dir build/sam
 
