@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -173,7 +174,7 @@ func (j *job) model(p *net.Params) (fit.Model, error) {
 	n := j.recipe.Network
 	normal := rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64
 	body := net.Body{First: n.First}
-	head := net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
+	head := j.head()
 	if err := body.Load(p, j.tensors); err != nil {
 		return fit.Model{}, err
 	}
@@ -185,6 +186,25 @@ func (j *job) model(p *net.Params) (fit.Model, error) {
 		Input:   func(x *graph.Node) *graph.Node { return net.Maps(x, features.MapUnit) },
 		Logits:  func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) },
 	}, nil
+}
+
+func (j *job) head() net.Head {
+	n := j.recipe.Network
+	return net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
+}
+
+// Close closes networks and caches.
+func (j *job) Close() error {
+	var errs []error
+	for _, c := range j.caches {
+		errs = append(errs, c.Close())
+	}
+	for _, s := range []*onnx.Session{j.detector, j.lower} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // data opens the caches of a stage, computing what is not there yet.
@@ -270,6 +290,7 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
+	defer j.Close()
 	best, err := j.run.Fit(ctx)
 	if err != nil {
 		return err
@@ -294,6 +315,7 @@ func lrFind(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
+	defer j.Close()
 	found, err := j.run.FindRate(ctx, *low, *high, *steps)
 	if err != nil {
 		return err

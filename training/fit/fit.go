@@ -135,6 +135,9 @@ func (r *Run) Fit(ctx context.Context) (best *Scores, err error) {
 		return nil, err
 	}
 	defer r.metrics.Close()
+	if err := r.start(); err != nil {
+		return nil, err
+	}
 	for r.state.Stage < len(r.Settings.Stages) {
 		if err := r.stage(ctx); err != nil {
 			return nil, err
@@ -142,6 +145,20 @@ func (r *Run) Fit(ctx context.Context) (best *Scores, err error) {
 		r.state.Stage, r.state.Step, r.state.Momenta = r.state.Stage+1, 0, 1
 	}
 	return r.state.Best, errors.Join(r.checkpoint(), r.plot())
+}
+
+// start measures what the run begins with, so that training that makes nothing
+// better shows.
+func (r *Run) start() error {
+	if r.state.Best != nil {
+		return nil
+	}
+	s := r.Settings.Stages[0]
+	data, err := r.Data(s)
+	if err != nil {
+		return err
+	}
+	return r.validate(data, Stage{Name: "start"}, -1)
 }
 
 // recoverGraph turns a panic of GoMLX, which is how its graph building reports
@@ -418,12 +435,25 @@ func (r *Run) validate(data Data, s Stage, epoch int) error {
 	}); err != nil {
 		return err
 	}
-	return os.Rename(path+".next", path)
+	b, err := json.Marshal(scores)
+	if err != nil {
+		return fmt.Errorf("write best weights: %w", err)
+	}
+	return errors.Join(os.Rename(path+".next", path), os.WriteFile(path+".json", b, 0o644))
 }
 
-// LoadBest sets the weights of the best epoch of the run in dir.
-func LoadBest(dir string, ctx *gomlx.Context) error {
-	return readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
+// LoadBest sets the weights of the best epoch of the run in dir, and returns its
+// scores.
+func LoadBest(dir string, ctx *gomlx.Context) (*Scores, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "checkpoint", bestFile+".json"))
+	if err != nil {
+		return nil, fmt.Errorf("read best weights: %w", err)
+	}
+	var s Scores
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("read best weights: %w", err)
+	}
+	return &s, readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
 }
 
 // Predict returns the outputs of the network for every photo and view: with
