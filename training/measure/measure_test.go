@@ -65,7 +65,7 @@ func TestCrossValidated(t *testing.T) {
 func TestEvaluate(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var readings []measure.Reading
-	for i := range 2000 {
+	for i := range 900 {
 		k := 18 + r.IntN(50)
 		readings = append(readings, measure.Reading{
 			Label: evaluation.Label{Age: float64(k) + math.Round(6*r.NormFloat64()), Person: fmt.Sprint(i), Groups: map[string]string{"dataset": "a"}},
