@@ -66,6 +66,11 @@ func (f *runFlags) newJob(ctx context.Context, stderr io.Writer) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.newJobOf(ctx, r, stderr)
+}
+
+func (f *runFlags) newJobOf(ctx context.Context, r *recipe.Recipe, stderr io.Writer) (*job, error) {
+	var err error
 	j := &job{recipe: r, images: f.images, dir: f.out, cache: f.cache}
 	if j.images == "" {
 		j.images = r.Data.Images
@@ -79,7 +84,7 @@ func (f *runFlags) newJob(ctx context.Context, stderr io.Writer) (*job, error) {
 	if j.images == "" {
 		return nil, fmt.Errorf("%w: --images is needed, or images in the recipe", errUsage)
 	}
-	if err := j.openNetworks(f.detector, f.onnxruntime); err != nil {
+	if err = j.openNetworks(f.detector, f.onnxruntime); err != nil {
 		return nil, err
 	}
 	backend, err := openBackend()
@@ -269,7 +274,7 @@ func photos(c *features.Cache, labels []evaluation.Label, weights []float64, rep
 		if weights != nil {
 			p.Weight = weights[i]
 		}
-		if n := repeat[p.Source]; n > 0 {
+		if n, ok := repeat[p.Source]; ok {
 			p.Repeat = n
 		}
 		photos = append(photos, p)

@@ -25,7 +25,7 @@ type Recipe struct {
 	Name    string         `yaml:"name"` // of the run's folder and of the model
 	Seed    uint64         `yaml:"seed"`
 	Data    dataset.Config `yaml:"data"`
-	Repeat  map[string]int `yaml:"repeat"` // how often an epoch shows the photos of a data set; 1 where it is not named
+	Repeat  map[string]int `yaml:"repeat"` // how often an epoch shows the photos of a data set; 1 where it is not named, 0 leaves it out
 	Views   []View         `yaml:"views"`  // under which training sees each photo
 	Network Network        `yaml:"network"`
 	Fit     fit.Settings   `yaml:"fit"`
@@ -73,16 +73,23 @@ func Load(path string) (*Recipe, error) {
 	return r, nil
 }
 
-// Parse reads and checks a recipe. Every problem is named.
-func Parse(raw []byte) (*Recipe, error) {
-	if len(raw) > maxBytes {
-		return nil, fmt.Errorf("recipe of more than %d bytes", maxBytes)
-	}
+// Parse reads and checks a recipe with changes to it. Every problem is named.
+func Parse(raw []byte, changes ...Change) (*Recipe, error) {
 	var r Recipe
-	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(&r); err != nil {
-		return nil, errors.New(yaml.FormatError(err, false, false))
+	var all []byte
+	for _, part := range append([]Change{raw}, changes...) {
+		if len(part) > maxBytes {
+			return nil, fmt.Errorf("recipe of more than %d bytes", maxBytes)
+		}
+		if len(bytes.TrimSpace(part)) == 0 {
+			continue
+		}
+		if err := yaml.NewDecoder(bytes.NewReader(part), yaml.Strict()).Decode(&r); err != nil {
+			return nil, errors.New(yaml.FormatError(err, false, false))
+		}
+		all = append(all, part...)
 	}
-	r.Hash = digest.Of(raw)
+	r.Hash = digest.Of(all)
 	r.Fit.Seed = r.Seed
 	return &r, r.check()
 }
@@ -101,7 +108,7 @@ func (r *Recipe) check() error {
 		problems = append(problems, fmt.Errorf("data: %w", err))
 	}
 	for name, n := range r.Repeat {
-		bad(n < 1 || n > 100, "repeat: %s %d times", name, n)
+		bad(n < 0 || n > 100, "repeat: %s %d times", name, n)
 	}
 	bad(len(r.Views) == 0, "views: none")
 	for _, v := range r.Views {
