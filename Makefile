@@ -119,15 +119,21 @@ test: build $(GOTESTSUM) ## run all tests, the whole chain on the local stack to
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
-# The labels are made of research photos that are not in the project; see
-# CONTRIBUTING.md. FACES holds UTKFace and FG-NET.
-.PHONY: calibrate
+# ---- Training ----------------------------------------------------------------
+
+# FACES holds UTKFace and FG-NET, which are not in the project.
 FACES ?= ../shared/faces
-NETWORK ?= ../shared/models/face-backbone.onnx
-calibrate: onnxruntime ## make models/ again: calibrate and measure on the photos in FACES, with NETWORK
-	@mkdir -p build
-	go run ./training prepare --data training/data/research.yaml --images $(FACES) --out build/calibrate --faces=false
-	go run ./training export --network $(NETWORK) --detector models/detector.onnx --labels build/calibrate/validation.tsv --images $(FACES) --out models
+RECIPE ?= transfer
+RUN := build/runs/$(RECIPE)
+.PHONY: train ablation
+train: onnxruntime pjrt ## train by a recipe, from photos in FACES to a model package in build/runs/RECIPE/package
+	go run ./training prepare --recipe training/recipes/$(RECIPE).yaml --images $(FACES) --out $(RUN)
+	go run ./training fit --recipe training/recipes/$(RECIPE).yaml --images $(FACES)
+	go run ./training export --recipe training/recipes/$(RECIPE).yaml --images $(FACES)
+	go run ./training evaluate --package $(RUN)/package --labels $(RUN)/validation.tsv --images $(FACES) --readings $(RUN)/readings.jsonl --out $(RUN)/evaluation
+
+ablation: onnxruntime pjrt ## what each part of the recipe is worth, after `make train`
+	go run ./training ablation --rows training/recipes/ablation.yaml --prepared $(RUN) --images $(FACES) --cache $(RUN)/cache --out build/runs/ablation
 
 .PHONY: bench
 COUNT ?= 10

@@ -110,7 +110,7 @@ func (f *exportFlags) export(ctx context.Context, j *job, date time.Time, stderr
 		return nil, fmt.Errorf("read detector: %w", err)
 	}
 	manifest := model.Manifest{
-		Schema: model.Schema, Name: j.recipe.Name, Use: j.recipe.Data.Use(), Point: age.Point(best.Point),
+		Schema: model.Schema, Name: j.recipe.Name, Use: j.recipe.Use(), Point: age.Point(best.Point),
 		Detector: model.Detector{File: detectorFile},
 		Network: model.Network{
 			File: networkFile, Input: net.ExportInput, Output: net.ExportOutput, Classes: n.Classes, Size: face.Size, Face: face.Version,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/training/augment"
 	"github.com/agequote/agequote/training/dataset"
 	"github.com/agequote/agequote/training/fit"
@@ -49,13 +50,23 @@ const (
 
 // Network says what is trained.
 type Network struct {
-	Kind    string  `yaml:"kind"`
-	Weights string  `yaml:"weights"` // ONNX file that the body begins with; empty: from scratch, for resnet34
-	First   int     `yaml:"first"`   // mobilenet: the first block that may train; those before are frozen, their maps kept in files
-	Classes int     `yaml:"classes"` // ages from 0; 1: the output is the age itself
-	Hidden  int     `yaml:"hidden"`  // mobilenet: width of the head's new branch
-	Own     bool    `yaml:"own"`     // mobilenet: begin with the backbone's own age head
-	Dropout float64 `yaml:"dropout"`
+	Kind    string    `yaml:"kind"`
+	Weights string    `yaml:"weights"` // ONNX file that the body begins with; empty: from scratch, for resnet34
+	Use     model.Use `yaml:"use"`     // what the weights' own licence and data allow; empty means research
+	First   int       `yaml:"first"`   // mobilenet: the first block that may train; those before are frozen, their maps kept in files
+	Classes int       `yaml:"classes"` // ages from 0; 1: the output is the age itself
+	Hidden  int       `yaml:"hidden"`  // mobilenet: width of the head's new branch
+	Own     bool      `yaml:"own"`     // mobilenet: begin with the backbone's own age head
+	Dropout float64   `yaml:"dropout"`
+}
+
+// Use is what a model of the recipe may be used for: the strictest that its data
+// and the weights that it begins with allow.
+func (r *Recipe) Use() model.Use {
+	if r.Network.Weights != "" && r.Network.Use != model.Production {
+		return model.Research
+	}
+	return r.Data.Use()
 }
 
 const maxBytes = 256 << 10
@@ -128,6 +139,8 @@ func (r *Recipe) checkNetwork() error {
 		return fmt.Errorf("network: kind %q", n.Kind)
 	case n.Classes < 1 || n.Classes > age.Oldest+1:
 		return fmt.Errorf("network: %d classes", n.Classes)
+	case n.Use != "" && n.Use != model.Research && n.Use != model.Production:
+		return fmt.Errorf("network: use %q is neither research nor production", n.Use)
 	case !(n.Dropout >= 0 && n.Dropout < 1):
 		return fmt.Errorf("network: dropout %v", n.Dropout)
 	case n.Kind == MobileNet && (n.First < 2 || n.First > net.Blocks+1):
