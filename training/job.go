@@ -102,6 +102,7 @@ func openBackend() (backends.Backend, error) {
 	if os.Getenv(backends.ConfigEnvVar) == "" {
 		return nil, fmt.Errorf("%s is not set; `make pjrt` prints it, docs/training.md tells it for a GPU", backends.ConfigEnvVar)
 	}
+	keepMemory()
 	b, err := backends.New()
 	if err != nil {
 		return nil, fmt.Errorf("start GoMLX's backend: %w", err)
