@@ -82,6 +82,9 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if j.recipe.Network.Kind != recipe.MobileNet {
 		return fmt.Errorf("%w: a %s tells one age and no distribution; it has no package", errUsage, j.recipe.Network.Kind)
 	}
+	if j.recipe.Look != (features.Look{}) {
+		return fmt.Errorf("%w: the recipe looks at other crops than serving makes; it has no package", errUsage)
+	}
 	pkg, err := f.export(ctx, j, date, stderr)
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func (j *job) views() []features.View {
 
 func (j *job) open(ctx context.Context, which string, labels []evaluation.Label, views []features.View, s fit.Stage, stderr io.Writer) (*features.Cache, error) {
 	fj := features.Job{
-		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Seed: j.recipe.Seed,
+		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Look: j.recipe.Look, Seed: j.recipe.Seed,
 		Shape: [3]int{s.Size, s.Size, 3}, Key: "crops",
 	}
 	if j.lower != nil {

@@ -14,9 +14,11 @@ import (
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/training/augment"
 	"github.com/agequote/agequote/training/dataset"
+	"github.com/agequote/agequote/training/features"
 	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/net"
 )
@@ -28,6 +30,7 @@ type Recipe struct {
 	Data    dataset.Config `yaml:"data"`
 	Repeat  map[string]int `yaml:"repeat"` // how often an epoch shows the photos of a data set; 1 where it is not named, 0 leaves it out
 	Views   []View         `yaml:"views"`  // under which training sees each photo
+	Look    features.Look  `yaml:"look"`   // another crop than serving's, for an ablation: such a model is not exported
 	Network Network        `yaml:"network"`
 	Fit     fit.Settings   `yaml:"fit"`
 
@@ -128,6 +131,7 @@ func (r *Recipe) check() error {
 			problems = append(problems, fmt.Errorf("view %s: %w", v.Name, err))
 		}
 	}
+	bad(r.Look.Size < 0 || r.Look.Size > face.Size, "look: size of %d pixels", r.Look.Size)
 	problems = append(problems, r.checkNetwork(), r.checkFit())
 	return errors.Join(problems...)
 }
