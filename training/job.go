@@ -50,8 +50,8 @@ type job struct {
 	dir      string
 	cache    string
 	detector *onnx.Session
-	lower    *onnx.Session // the frozen part; nil where all trains
-	weights  []byte        // ONNX file of the body
+	lower    map[int]*onnx.Session // the frozen part before each block that a stage begins with
+	weights  []byte                // ONNX file of the body
 	tensors  map[string]onnxfile.Tensor
 	run      *fit.Run
 	caches   []*features.Cache
@@ -140,16 +140,28 @@ func (j *job) openNetworks(detector, onnxruntime string) error {
 	if j.tensors, err = onnxfile.Tensors(j.weights); err != nil {
 		return err
 	}
-	if n.Kind != recipe.MobileNet {
-		return nil
+	return nil
+}
+
+// frozen is the part of the body before a block, as a network of its own.
+func (j *job) frozen(first int) (*onnx.Session, error) {
+	if s, ok := j.lower[first]; ok {
+		return s, nil
 	}
-	cut := net.BlockTensor(n.First - 1)
+	cut := net.BlockTensor(first - 1)
 	lower, err := onnxfile.Prune(j.weights, cut)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	j.lower, err = onnx.Open(lower, backboneInput, []string{cut}, onnx.Options{})
-	return err
+	s, err := onnx.Open(lower, backboneInput, []string{cut}, onnx.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if j.lower == nil {
+		j.lower = map[int]*onnx.Session{}
+	}
+	j.lower[first] = s
+	return s, nil
 }
 
 // prepareRun sets the weights and puts the run together.
@@ -190,7 +202,6 @@ func (j *job) model(p *net.Params) (fit.Model, error) {
 	return fit.Model{
 		Classes: n.Classes,
 		Input:   func(x *graph.Node) *graph.Node { return net.Maps(x, features.MapUnit) },
-		Logits:  func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) },
 	}, nil
 }
 
@@ -199,16 +210,22 @@ func (j *job) head() net.Head {
 	return net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
 }
 
+// first is the block that a stage begins with.
+func (j *job) first(s fit.Stage) int {
+	if s.First > 0 {
+		return s.First
+	}
+	return j.recipe.Network.First
+}
+
 // Close closes networks and caches.
 func (j *job) Close() error {
-	var errs []error
+	errs := []error{j.detector.Close()}
 	for _, c := range j.caches {
 		errs = append(errs, c.Close())
 	}
-	for _, s := range []*onnx.Session{j.detector, j.lower} {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
+	for _, s := range j.lower {
+		errs = append(errs, s.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -220,7 +237,8 @@ func (j *job) data(ctx context.Context, s fit.Stage, train []dataset.Weighted, v
 	for i, t := range train {
 		labels[i], weights[i] = t.Label, t.Weight
 	}
-	var d fit.Data
+	body, head := net.Body{First: j.first(s)}, j.head()
+	d := fit.Data{Logits: func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) }}
 	var err error
 	if d.Validation, err = j.open(ctx, "validation", validation, []features.View{{Name: "plain"}, {Name: "mirror", Mirror: true}}, s, stderr); err != nil {
 		return d, err
@@ -252,10 +270,13 @@ func (j *job) open(ctx context.Context, which string, labels []evaluation.Label,
 		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Look: j.recipe.Look, Seed: j.recipe.Seed,
 		Shape: [3]int{s.Size, s.Size, 3}, Key: "crops",
 	}
-	if j.lower != nil {
-		cut := j.recipe.Network.First - 1
-		fj.Network, fj.Mean, fj.Shape = j.lower, mean, net.MapShape(cut, face.Size)
-		fj.Key = digest.Of(j.weights) + " " + net.BlockTensor(cut)
+	if first := j.first(s); j.recipe.Network.Kind == recipe.MobileNet {
+		lower, err := j.frozen(first)
+		if err != nil {
+			return nil, err
+		}
+		fj.Network, fj.Mean, fj.Shape = lower, mean, net.MapShape(first-1, face.Size)
+		fj.Key = digest.Of(j.weights) + " " + net.BlockTensor(first-1)
 	}
 	c, err := features.Open(ctx, filepath.Join(j.cache, which), fj, stderr)
 	if err == nil {

@@ -34,6 +34,7 @@ type Stage struct {
 	Steps    int                `yaml:"steps"`    // at most so many in an epoch; 0: all
 	Batch    int                `yaml:"batch"`    // photos a step
 	Size     int                `yaml:"size"`     // of the picture in pixels, where the network takes pictures
+	First    int                `yaml:"first"`    // mobilenet: the first block that may train in this stage; 0: the network's
 	Rates    map[string]float64 `yaml:"rates"`    // peak rate of each group; a group without one is frozen
 	Spread   *Spread            `yaml:"spread"`   // rates of the groups that Rates leaves out
 	OneCycle OneCycle           `yaml:"onecycle"` // of rates and momentum
@@ -89,14 +90,14 @@ type Model struct {
 	Classes int // 1: the output is the age itself
 	// Input turns cached bytes into values, before mixup.
 	Input func(x *graph.Node) *graph.Node
-	// Logits is the network, from values to [n, Classes].
-	Logits func(p *net.Params, x *graph.Node) *graph.Node
 }
 
 // Data is what a stage trains and validates on.
 type Data struct {
 	Train, Validation             *features.Cache
 	TrainPhotos, ValidationPhotos []Photo
+	// Logits is the network from the caches' values to [n, Classes].
+	Logits func(p *net.Params, x *graph.Node) *graph.Node
 }
 
 // Run is one training run.
@@ -225,7 +226,7 @@ func (r *Run) stage(ctx context.Context) error {
 			return err
 		}
 	}
-	step, err := r.trainStep(a)
+	step, err := r.trainStep(a, data)
 	if err != nil {
 		return err
 	}
@@ -351,7 +352,7 @@ func (r *Run) step(a *adam, step *gomlx.Exec, b *batch, rates []float64, momentu
 
 // trainStep compiles a step: mixup of each item with its opposite in the batch,
 // loss, gradient, update.
-func (r *Run) trainStep(a *adam) (*gomlx.Exec, error) {
+func (r *Run) trainStep(a *adam, data Data) (*gomlx.Exec, error) {
 	e, err := gomlx.NewExec(r.Backend, r.Params.Ctx, func(ctx *gomlx.Context, args []*graph.Node) *graph.Node {
 		x, soft, age, weight, lambda := r.Model.Input(args[0]), args[1], args[2], args[3], args[4]
 		if r.Settings.Mixup > 0 {
@@ -368,7 +369,7 @@ func (r *Run) trainStep(a *adam) (*gomlx.Exec, error) {
 		}
 		p := &net.Params{Ctx: ctx, Training: true}
 		ctx.SetTraining(x.Graph(), true)
-		loss := r.Settings.Loss.Graph(r.Model.Logits(p, x), soft, age, weight)
+		loss := r.Settings.Loss.Graph(data.Logits(p, x), soft, age, weight)
 		a.UpdateGraph(ctx, x.Graph(), loss)
 		return loss
 	})
@@ -456,15 +457,16 @@ func LoadBest(dir string, ctx *gomlx.Context) (*Scores, error) {
 	return &s, readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
 }
 
-// Predict returns the outputs of the network for every photo and view: with
+// Predict returns the outputs of the network for every validation photo and view: with
 // classes, probabilities; else the age. They are [view][photo][class].
-func (r *Run) Predict(cache *features.Cache, photos []Photo, views int) (out [][][]float32, err error) {
+func (r *Run) Predict(data Data, views int) (out [][][]float32, err error) {
 	defer recoverGraph(&err)
 	const size = 64
+	cache, photos := data.Validation, data.ValidationPhotos
 	p := &net.Params{Average: r.Settings.Average > 0}
 	e, err := gomlx.NewExec(r.Backend, r.Params.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
 		p.Ctx = ctx
-		logits := r.Model.Logits(p, r.Model.Input(x))
+		logits := data.Logits(p, r.Model.Input(x))
 		if r.Model.Classes > 1 {
 			logits = graph.Softmax(logits)
 		}

@@ -17,7 +17,7 @@ func (r *Run) Score(data Data) (Scores, error) {
 	if r.Settings.Mirror {
 		views = 2
 	}
-	outputs, err := r.Predict(data.Validation, data.ValidationPhotos, views)
+	outputs, err := r.Predict(data, views)
 	if err != nil {
 		return Scores{}, err
 	}

@@ -190,6 +190,8 @@ func (r *Recipe) checkFit() error {
 			return fmt.Errorf("fit: stage %s: epochs, batch (an even number), steps or rates", s.Name)
 		case r.Network.Kind == ResNet34 && (s.Size < 32 || s.Size > 512 || s.Size%32 != 0):
 			return fmt.Errorf("fit: stage %s: pictures of %d pixels, want a multiple of 32", s.Name, s.Size)
+		case s.First != 0 && (s.First < r.Network.First || s.First > net.Blocks+1 || r.Network.Kind != MobileNet):
+			return fmt.Errorf("fit: stage %s: first block %d", s.Name, s.First)
 		case s.Spread != nil && (s.Spread.First <= 0 || s.Spread.Share <= 0 || s.Rates[last] == 0):
 			return fmt.Errorf("fit: stage %s: spread needs first, share and the rate of %s", s.Name, last)
 		}
