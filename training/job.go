@@ -189,6 +189,9 @@ func (j *job) prepareRun(ctx context.Context, backend backends.Backend, stderr i
 
 // model builds the recipe's network and sets its weights.
 func (j *job) model(p *net.Params) (fit.Model, error) {
+	if j.recipe.Network.Kind == recipe.ResNet34 {
+		return j.resnet34(p)
+	}
 	n := j.recipe.Network
 	normal := rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64
 	body := net.Body{First: n.First}

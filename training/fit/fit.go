@@ -123,6 +123,7 @@ type Scores struct {
 	Score float64            `json:"score"` // what the best is chosen by: the mean of the data sets' mean absolute errors
 	Point string             `json:"point"` // mean or median, whichever is better
 	MAE   map[string]float64 `json:"mae"`   // by data set and point: "utkface/median"
+	RMSE  map[string]float64 `json:"rmse"`  // the same, root of the mean square error
 }
 
 // Fit trains, from the checkpoint if there is one. It returns the best scores.

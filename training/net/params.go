@@ -59,7 +59,7 @@ func (p *Params) Set(name string, values []float32, dims ...int) {
 		if err := v.SetValue(tensors.FromFlatDataAndDimensions(slices.Clone(values), dims...)); err != nil {
 			panic(err) // of another shape: a fault of the program
 		}
-		v.SetTrainable(!average)
+		v.SetTrainable(!average && !IsStatistic(name))
 	}
 }
 

@@ -60,7 +60,8 @@ type Network struct {
 	Classes int       `yaml:"classes"` // ages from 0; 1: the output is the age itself
 	Hidden  int       `yaml:"hidden"`  // mobilenet: width of the head's new branch
 	Own     bool      `yaml:"own"`     // mobilenet: begin with the backbone's own age head
-	Dropout float64   `yaml:"dropout"`
+	Dropout float64   `yaml:"dropout"` // resnet34: before the last layer, and half of it before the others
+	Start   float64   `yaml:"start"`   // resnet34: years that the output begins at
 }
 
 // Use is what a model of the recipe may be used for: the strictest that its data
@@ -153,6 +154,10 @@ func (r *Recipe) checkNetwork() error {
 		return errors.New("network: mobilenet needs weights, hidden and at least 100 classes")
 	case n.Kind == ResNet34 && n.Classes != 1:
 		return errors.New("network: resnet34 has one output, the age")
+	case n.Kind == ResNet34 && (n.First != 0 || n.Hidden != 0 || n.Own):
+		return errors.New("network: first, hidden and own are of mobilenet")
+	case n.Kind == MobileNet && n.Start != 0 || !(n.Start >= 0 && n.Start <= age.Oldest):
+		return fmt.Errorf("network: start %v, want 0 to %d, of resnet34", n.Start, age.Oldest)
 	}
 	return nil
 }
