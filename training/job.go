@@ -190,7 +190,7 @@ func (j *job) prepareRun(ctx context.Context, backend backends.Backend, stderr i
 // model builds the recipe's network and sets its weights.
 func (j *job) model(p *net.Params) (fit.Model, error) {
 	if j.recipe.Network.Kind == recipe.ResNet34 {
-		return j.resnet34(p)
+		return j.seedModel(p)
 	}
 	n := j.recipe.Network
 	normal := rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64
@@ -211,6 +211,15 @@ func (j *job) model(p *net.Params) (fit.Model, error) {
 func (j *job) head() net.Head {
 	n := j.recipe.Network
 	return net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
+}
+
+// logits is the network that a stage trains.
+func (j *job) logits(s fit.Stage) func(p *net.Params, x *graph.Node) *graph.Node {
+	if j.recipe.Network.Kind == recipe.ResNet34 {
+		return j.resnet34().Graph
+	}
+	body, head := net.Body{First: j.first(s)}, j.head()
+	return func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) }
 }
 
 // first is the block that a stage begins with.
@@ -240,8 +249,7 @@ func (j *job) data(ctx context.Context, s fit.Stage, train []dataset.Weighted, v
 	for i, t := range train {
 		labels[i], weights[i] = t.Label, t.Weight
 	}
-	body, head := net.Body{First: j.first(s)}, j.head()
-	d := fit.Data{Logits: func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) }}
+	d := fit.Data{Logits: j.logits(s)}
 	var err error
 	if d.Validation, err = j.open(ctx, "validation", validation, []features.View{{Name: "plain"}, {Name: "mirror", Mirror: true}}, s, stderr); err != nil {
 		return d, err

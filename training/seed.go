@@ -7,12 +7,16 @@ import (
 	"github.com/agequote/agequote/training/net"
 )
 
-// resnet34 builds the network of the seed recipes, whose pictures are the crops
-// themselves, and sets its weights.
-func (j *job) resnet34(p *net.Params) (fit.Model, error) {
-	n := net.ResNet34{Dropout: j.recipe.Network.Dropout, Start: j.recipe.Network.Start}
-	if err := n.Load(p, j.tensors, rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64); err != nil {
+// resnet34 is the network of the seed recipes.
+func (j *job) resnet34() net.ResNet34 {
+	return net.ResNet34{Dropout: j.recipe.Network.Dropout, Start: j.recipe.Network.Start}
+}
+
+// seedModel sets the weights of the seed recipes' network, whose pictures are
+// the crops themselves.
+func (j *job) seedModel(p *net.Params) (fit.Model, error) {
+	if err := j.resnet34().Load(p, j.tensors, rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64); err != nil {
 		return fit.Model{}, err
 	}
-	return fit.Model{Classes: 1, Input: net.Pixels, Logits: n.Graph}, nil
+	return fit.Model{Classes: 1, Input: net.Pixels}, nil
 }
