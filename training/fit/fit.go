@@ -113,6 +113,7 @@ type Run struct {
 
 	metrics *os.File
 	state   state
+	predict *gomlx.Exec // see predictor
 }
 
 // Scores of a validation.
@@ -176,6 +177,9 @@ func (r *Run) open() error {
 	r.metrics, err = os.OpenFile(filepath.Join(r.Dir, "metrics.jsonl"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return fmt.Errorf("open metrics: %w", err)
+	}
+	if info, err := r.metrics.Stat(); err != nil || info.Size() < s.Metrics {
+		return errors.Join(fmt.Errorf("metrics.jsonl has not the %d bytes that the checkpoint counts on", s.Metrics), err, r.metrics.Close())
 	}
 	if err := r.metrics.Truncate(s.Metrics); err != nil {
 		return fmt.Errorf("cut metrics: %w", err)
@@ -426,14 +430,14 @@ func LoadBest(dir string, ctx *gomlx.Context) error {
 	return readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
 }
 
-// Predict returns the outputs of the network for every photo and view: with
-// classes, probabilities; else the age. They are [view][photo][class].
-func (r *Run) Predict(cache *features.Cache, photos []Photo, views int) (out [][][]float32, err error) {
-	defer recoverGraph(&err)
-	const size = 64
-	p := &net.Params{Average: r.Settings.Average > 0}
+// predictor is the network without training, compiled once a run and size of
+// picture: it is asked after every epoch.
+func (r *Run) predictor() (*gomlx.Exec, error) {
+	if r.predict != nil {
+		return r.predict, nil
+	}
 	e, err := gomlx.NewExec(r.Backend, r.Params.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
-		p.Ctx = ctx
+		p := &net.Params{Ctx: ctx, Average: r.Settings.Average > 0}
 		logits := r.Model.Logits(p, r.Model.Input(x))
 		if r.Model.Classes > 1 {
 			logits = graph.Softmax(logits)
@@ -443,7 +447,19 @@ func (r *Run) Predict(cache *features.Cache, photos []Photo, views int) (out [][
 	if err != nil {
 		return nil, fmt.Errorf("compile prediction: %w", err)
 	}
-	defer e.Finalize()
+	r.predict = e
+	return e, nil
+}
+
+// Predict returns the outputs of the network for every photo and view: with
+// classes, probabilities; else the age. They are [view][photo][class].
+func (r *Run) Predict(cache *features.Cache, photos []Photo, views int) (out [][][]float32, err error) {
+	defer recoverGraph(&err)
+	const size = 64
+	e, err := r.predictor()
+	if err != nil {
+		return nil, err
+	}
 	s := cache.Shape
 	for v := range views {
 		var view [][]float32
