@@ -133,7 +133,7 @@ train: onnxruntime pjrt ## train by a recipe, from photos in FACES to a model pa
 	go run ./training evaluate --package $(RUN)/package --labels $(RUN)/validation.tsv --images $(FACES) --readings $(RUN)/readings.jsonl --out $(RUN)/evaluation
 
 ablation: onnxruntime pjrt ## what each part of the recipe is worth, after `make train`
-	go run ./training ablation --rows training/recipes/ablation.yaml --prepared $(RUN) --images $(FACES) --cache $(RUN)/cache --out build/runs/ablation
+	go run ./training ablation --rows training/recipes/ablation/transfer.yaml --prepared $(RUN) --images $(FACES) --cache $(RUN)/cache --out build/runs/ablation
 
 .PHONY: bench
 COUNT ?= 10

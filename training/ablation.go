@@ -32,7 +32,7 @@ func ablation(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	f := runFlags{}
 	fs := flag.NewFlagSet("ablation", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	rows := fs.String("rows", "", "file of rows, see training/recipes/ablation.yaml")
+	rows := fs.String("rows", "", "file of rows, see training/recipes/ablation/transfer.yaml")
 	data := fs.String("prepared", "", "folder of a prepared run, with train.tsv and validation.tsv")
 	f.register(fs)
 	if err := fs.Parse(args); err != nil {

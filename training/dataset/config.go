@@ -64,6 +64,7 @@ type Source struct {
 	Validate []string `yaml:"validate"`
 	Salt     string   `yaml:"salt"`   // of the hash that makes the parts; another salt, another split
 	Weight   float64  `yaml:"weight"` // of each photo in training; 0 means 1
+	Limit    int      `yaml:"limit"`  // of photos on each side, for a small run; 0 means none
 
 	Age   string `yaml:"age"`   // APPA-REAL: real or apparent
 	Faces bool   `yaml:"faces"` // APPA-REAL: the cut-out X.jpg_face.jpg instead of X.jpg
@@ -198,6 +199,9 @@ func (k *checker) source(at string, s Source) {
 	k.parts(at, s)
 	if !(s.Weight >= 0) || math.IsInf(s.Weight, 0) {
 		k.add(at+".weight", "%v is negative or no number", s.Weight)
+	}
+	if s.Limit < 0 {
+		k.add(at+".limit", "%d is negative", s.Limit)
 	}
 	if s.Kind == APPAREAL && s.Age != ageReal && s.Age != ageApparent {
 		k.add(at+".age", "%q is neither %s nor %s", s.Age, ageReal, ageApparent)

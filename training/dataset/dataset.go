@@ -43,6 +43,7 @@ const (
 	SecondFace  Reason = "second_face"    // IMDB-WIKI: it cannot be known whose age is stated
 	Missing     Reason = "missing_file"   // in the labels, not in the folder
 	NotUsed     Reason = "not_used"       // in a part that the configuration neither trains nor validates on
+	BeyondLimit Reason = "limit"          // the configuration takes fewer photos of the data set
 	KeptApart   Reason = "kept_apart"     // the person or the picture stands in validation or in a part that is not used
 	AgeConflict Reason = "age_conflict"   // the same picture has another age elsewhere
 	Duplicate   Reason = "duplicate"      // the same file is in training already
@@ -93,10 +94,35 @@ func Read(c *Config, images string) ([]Sample, error) {
 		for i := range samples {
 			samples[i].place(s)
 		}
+		limit(samples, s.Limit)
 		all = append(all, samples...)
 	}
 	slices.SortStableFunc(all, func(a, b Sample) int { return cmp.Compare(a.File, b.File) })
 	return all, nil
+}
+
+// limit leaves on each side at most n photos, chosen by a hash of their names; 0
+// leaves all.
+func limit(samples []Sample, n int) {
+	if n == 0 {
+		return
+	}
+	for _, side := range []Side{Train, Validation} {
+		var of []*Sample
+		for i := range samples {
+			if samples[i].Side == side {
+				of = append(of, &samples[i])
+			}
+		}
+		order := func(p *Sample) string {
+			sum := sha256.Sum256([]byte(p.File))
+			return string(sum[:])
+		}
+		slices.SortFunc(of, func(a, b *Sample) int { return cmp.Compare(order(a), order(b)) })
+		for _, p := range of[min(n, len(of)):] {
+			p.leaveOut(BeyondLimit)
+		}
+	}
 }
 
 // place checks what a reader found, and gives the photo the side of its part.

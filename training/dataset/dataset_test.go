@@ -276,3 +276,57 @@ func FuzzReadLabels(f *testing.F) {
 		}
 	})
 }
+
+// TestLimit takes a fixed few of a data set: the same ones when others join.
+func TestLimit(t *testing.T) {
+	chosen := func(names []string, limit int) []string {
+		t.Helper()
+		images := t.TempDir()
+		var labels strings.Builder
+		labels.WriteString("file\tage\n")
+		for _, name := range names {
+			labels.WriteString(name + "\t30\n")
+		}
+		if err := os.WriteFile(filepath.Join(images, "labels.tsv"), []byte(labels.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := &dataset.Config{Sources: []dataset.Source{{
+			Kind: dataset.Labels, File: "labels.tsv", Salt: "x", Limit: limit, Use: "research",
+			Train: []string{"0", "1", "2", "3", "4", "5", "6", "7"}, Validate: []string{"8", "9"},
+		}}}
+		read, err := dataset.Read(c, images)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sides := map[dataset.Side]int{}
+		var files []string
+		for _, s := range read {
+			if s.Side == "" && s.Drop != dataset.BeyondLimit {
+				t.Errorf("%s is left out for %q", s.File, s.Drop)
+			}
+			if s.Side != "" {
+				sides[s.Side]++
+				files = append(files, s.File)
+			}
+		}
+		if limit > 0 && (sides[dataset.Train] != limit || sides[dataset.Validation] != limit) {
+			t.Errorf("%v, want %d each", sides, limit)
+		}
+		return files
+	}
+	var names []string
+	for i := range 100 {
+		names = append(names, strconv.Itoa(i)+".jpg")
+	}
+	if all := chosen(names, 0); len(all) != 100 {
+		t.Errorf("without a limit %d of 100 are used", len(all))
+	}
+	few := chosen(names, 5)
+	if again := chosen(few, 5); !slices.Equal(again, few) {
+		t.Errorf("of those %q are taken, want %q", again, few)
+	}
+	others := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(few[:3], name) })
+	if again := chosen(others, 5); slices.ContainsFunc(few[3:], func(name string) bool { return !slices.Contains(again, name) }) {
+		t.Errorf("without three of them %q are taken, want %q among them", again, few[3:])
+	}
+}

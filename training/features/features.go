@@ -44,7 +44,8 @@ type Job struct {
 	Images   string             // folder
 	Labels   []evaluation.Label // photos, in the order of the cache
 	Detector face.Network
-	Network  Network // nil: the crops themselves
+	Bounds   face.Bounds // of quality, beyond which a photo is refused; zero: serving's
+	Network  Network     // nil: the crops themselves
 	Mean     [3]float32
 	Shape    [3]int // of one item: height, width, channels
 	Views    []View
@@ -120,6 +121,9 @@ func Open(ctx context.Context, dir string, j Job, stderr io.Writer) (*Cache, err
 func (j Job) hash() string {
 	h := sha256.New()
 	fmt.Fprintln(h, j.Key, j.Shape, j.Mean, face.Version)
+	if j.Bounds != (face.Bounds{}) && j.Bounds != face.DefaultBounds {
+		fmt.Fprintln(h, j.Bounds)
+	}
 	for _, l := range j.Labels {
 		fmt.Fprintln(h, l.File)
 	}
@@ -190,7 +194,11 @@ func (j Job) compute(ctx context.Context, name string, v View, number int, known
 	if err := f.Sync(); err != nil {
 		return nil, fmt.Errorf("write cache: %w", err)
 	}
-	if err := os.WriteFile(name+".json", b, 0o644); err != nil {
+	// Whole or not there: half an index would stand in the way for good.
+	if err := os.WriteFile(name+".next", b, 0o644); err != nil {
+		return nil, fmt.Errorf("write cache index: %w", err)
+	}
+	if err := os.Rename(name+".next", name+".json"); err != nil {
 		return nil, fmt.Errorf("write cache index: %w", err)
 	}
 	return faces, nil
@@ -202,7 +210,7 @@ func (j Job) find(photo []byte, known []Face, n int) (Face, *face.Picture, error
 	if known != nil {
 		found = known[n]
 	} else {
-		f, err := (&face.Reader{Detector: j.Detector}).Read(photo)
+		f, err := (&face.Reader{Detector: j.Detector, Bounds: j.Bounds}).Read(photo)
 		found.Code = reason.Of(err)
 		switch found.Code {
 		case reason.OK:

@@ -52,11 +52,14 @@ func save(dir string, ctx *context.Context, s state) error {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	current, old := filepath.Join(dir, checkpointDir), filepath.Join(dir, "previous")
-	if err := os.RemoveAll(old); err != nil {
-		return fmt.Errorf("save checkpoint: %w", err)
-	}
-	if err := os.Rename(current, old); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("save checkpoint: %w", err)
+	// After a kill between the renames, old is all there is.
+	if _, err := os.Stat(current); err == nil {
+		if err := os.RemoveAll(old); err != nil {
+			return fmt.Errorf("save checkpoint: %w", err)
+		}
+		if err := os.Rename(current, old); err != nil {
+			return fmt.Errorf("save checkpoint: %w", err)
+		}
 	}
 	if err := os.Rename(tmp, current); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)

@@ -196,6 +196,9 @@ func (r *Run) open() error {
 	if err != nil {
 		return fmt.Errorf("open metrics: %w", err)
 	}
+	if info, err := r.metrics.Stat(); err != nil || info.Size() < s.Metrics {
+		return errors.Join(fmt.Errorf("metrics.jsonl has not the %d bytes that the checkpoint counts on", s.Metrics), err, r.metrics.Close())
+	}
 	if err := r.metrics.Truncate(s.Metrics); err != nil {
 		return fmt.Errorf("cut metrics: %w", err)
 	}
@@ -458,15 +461,14 @@ func LoadBest(dir string, ctx *gomlx.Context) (*Scores, error) {
 	return &s, readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
 }
 
-// Predict returns the outputs of the network for every validation photo and view: with
-// classes, probabilities; else the age. They are [view][photo][class].
+// Predict returns the outputs of the network for every validation photo and view:
+// with classes, probabilities; else the age. They are [view][photo][class].
 func (r *Run) Predict(data Data, views int) (out [][][]float32, err error) {
 	defer recoverGraph(&err)
 	const size = 64
 	cache, photos := data.Validation, data.ValidationPhotos
-	p := &net.Params{Average: r.Settings.Average > 0}
 	e, err := gomlx.NewExec(r.Backend, r.Params.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
-		p.Ctx = ctx
+		p := &net.Params{Ctx: ctx, Average: r.Settings.Average > 0}
 		logits := data.Logits(p, r.Model.Input(x))
 		if r.Model.Classes > 1 {
 			logits = graph.Softmax(logits)

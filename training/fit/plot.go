@@ -5,6 +5,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"maps"
@@ -54,6 +55,20 @@ func readMetrics(path string) ([]line, error) {
 		lines = append(lines, l)
 	}
 	return lines, nil
+}
+
+// Losses are the running means of the loss at the first and the last step that
+// the metrics of the run in dir hold.
+func Losses(dir string) (first, last float64, err error) {
+	lines, err := readMetrics(filepath.Join(dir, "metrics.jsonl"))
+	if err != nil {
+		return 0, 0, err
+	}
+	steps := slices.DeleteFunc(lines, func(l line) bool { return l.Kind != "step" })
+	if len(steps) == 0 {
+		return 0, 0, errors.New("read metrics: no step in them")
+	}
+	return steps[0].Smooth, steps[len(steps)-1].Smooth, nil
 }
 
 // plot writes loss.svg and loss.html of the run so far.

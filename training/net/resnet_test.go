@@ -33,7 +33,7 @@ func requireXLA(t *testing.T) backends.Backend {
 	return b
 }
 
-func random(r *rand.Rand, n int) []float32 { return normal(r.NormFloat64, n, 1) }
+func noise(r *rand.Rand, n int) []float32 { return normal(r.NormFloat64, n, 1) }
 
 // TestGradients compares the gradients of layers, in training, with differences
 // of their outputs.
@@ -58,19 +58,19 @@ func TestGradients(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			p := &Params{Ctx: context.New()}
 			if c := tt.c; c.size > 0 {
-				p.Set("conv/kernel", random(r, c.out*c.in*c.size*c.size), c.out, c.in, c.size, c.size)
+				p.Set("conv/kernel", noise(r, c.out*c.in*c.size*c.size), c.out, c.in, c.size, c.size)
 			}
 			if tt.c.norm != "" {
 				p.setNorm("bn", tt.c.out)
-				p.Set("bn/scale", random(r, tt.c.out), tt.c.out)
-				p.Set("bn/shift", random(r, tt.c.out), tt.c.out)
+				p.Set("bn/scale", noise(r, tt.c.out), tt.c.out)
+				p.Set("bn/shift", noise(r, tt.c.out), tt.c.out)
 			}
 			size := 1
 			for _, d := range tt.dims {
 				size *= d
 			}
 			// The input is a weight like the others.
-			p.Set("x", random(r, size), tt.dims...)
+			p.Set("x", noise(r, size), tt.dims...)
 			compareGradients(t, backend, p, func(p *Params, g *graph.Graph) *graph.Node {
 				return tt.f(p, p.Get(g, "x", tt.dims...), tt.c)
 			})
@@ -195,7 +195,7 @@ func TestResNet34Load(t *testing.T) {
 		kernels[c.name+"/kernel"] = values
 		b.Floats(c.weights+".weight", onnxfile.Tensor{Dims: dims, Data: values})
 		for _, part := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
-			b.Floats(c.normName+part, onnxfile.Tensor{Dims: []int{c.out}, Data: random(r, c.out)})
+			b.Floats(c.normName+part, onnxfile.Tensor{Dims: []int{c.out}, Data: noise(r, c.out)})
 		}
 	}
 	tensors, err := onnxfile.Tensors(b.Model())

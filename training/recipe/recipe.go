@@ -51,10 +51,13 @@ const (
 	ResNet34  = "resnet34"  // He et al. 2016, with the article's head
 )
 
+// FaceBackbone as weights is the face network that infra/backbone.sh fetches.
+const FaceBackbone = "face-backbone"
+
 // Network says what is trained.
 type Network struct {
 	Kind    string    `yaml:"kind"`
-	Weights string    `yaml:"weights"` // ONNX file that the body begins with; empty: from scratch, for resnet34
+	Weights string    `yaml:"weights"` // ONNX file that the body begins with, or FaceBackbone; empty: from scratch, for resnet34
 	Use     model.Use `yaml:"use"`     // what the weights' own licence and data allow; empty means research
 	First   int       `yaml:"first"`   // mobilenet: the first block that may train; those before are frozen, their maps kept in files
 	Classes int       `yaml:"classes"` // ages from 0; 1: the output is the age itself
