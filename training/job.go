@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"github.com/gomlx/gomlx/backends"
-	_ "github.com/gomlx/gomlx/backends/xla" // XLA through a PJRT plugin, which GOMLX_BACKEND names
 	"github.com/gomlx/gomlx/pkg/core/graph"
 	gomlx "github.com/gomlx/gomlx/pkg/ml/context"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/agequote/agequote/training/net"
 	"github.com/agequote/agequote/training/onnxfile"
 	"github.com/agequote/agequote/training/recipe"
+	"github.com/agequote/agequote/training/xla"
 )
 
 // runFlags are what the commands of a run share.
@@ -87,27 +87,11 @@ func (f *runFlags) newJobOf(ctx context.Context, r *recipe.Recipe, stderr io.Wri
 	if err = j.openNetworks(f.detector, f.onnxruntime); err != nil {
 		return nil, err
 	}
-	backend, err := openBackend()
+	backend, err := xla.Open()
 	if err != nil {
 		return nil, err
 	}
 	return j, j.prepareRun(ctx, backend, stderr)
-}
-
-// openBackend starts GoMLX's backend. Nothing is installed at run time.
-func openBackend() (backends.Backend, error) {
-	if err := os.Setenv("GOMLX_NO_AUTO_INSTALL", "1"); err != nil {
-		return nil, fmt.Errorf("set up GoMLX: %w", err)
-	}
-	if os.Getenv(backends.ConfigEnvVar) == "" {
-		return nil, fmt.Errorf("%s is not set; `make pjrt` prints it, docs/training.md tells it for a GPU", backends.ConfigEnvVar)
-	}
-	keepMemory()
-	b, err := backends.New()
-	if err != nil {
-		return nil, fmt.Errorf("start GoMLX's backend: %w", err)
-	}
-	return b, nil
 }
 
 // mean is what the face backbone has subtracted from blue, green and red.

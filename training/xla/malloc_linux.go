@@ -1,4 +1,4 @@
-package main
+package xla
 
 /*
 #include <malloc.h>
@@ -15,5 +15,5 @@ static void keep_memory(void) {
 */
 import "C"
 
-// keepMemory makes training on the CPU about twice as fast: docs/training-speed.md.
+// keepMemory makes training on the CPU much faster: see docs/training-speed.md.
 func keepMemory() { C.keep_memory() }
