@@ -91,6 +91,19 @@ build-FailedFunction:
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
 	@infra/onnxruntime.sh >/dev/null
 
+.PHONY: pjrt
+pjrt: ## fetch XLA's plugin for the CPU into the cache, checked by hash (linux amd64)
+	@infra/pjrt.sh >/dev/null
+
+.PHONY: backbone
+backbone: ## fetch the face network that training begins with into the cache, checked by hash
+	@infra/backbone.sh >/dev/null
+
+# What training needs. Where GOMLX_BACKEND names a plugin, that one is taken; off
+# linux amd64 there is none to fetch.
+.PHONY: train-parts
+train-parts: onnxruntime backbone $(if $(or $(GOMLX_BACKEND),$(filter-out linux-amd64,$(HOST))),,pjrt)
+
 # ---- Running -----------------------------------------------------------------
 
 .PHONY: demo
@@ -103,17 +116,34 @@ RECIPE ?= transfer
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md
 	go run ./training submit --stack '$(STACK)' --recipe '$(RECIPE)' $(if $(RUN),--run '$(RUN)')
 
+# The smoke test trains on photos of people where they are, else on a set that it
+# makes. It ends with status 1 where the loss does not fall.
+.PHONY: train-smoke
+FACES ?= ../shared/faces
+SMOKE := $(if $(wildcard $(FACES)/utkface),smoke-faces,smoke)
+SMOKE_FLAGS = --recipe training/recipes/$(SMOKE).yaml --out build/runs/$(SMOKE) $(if $(filter smoke-faces,$(SMOKE)),--images '$(FACES)')
+train-smoke: train-build train-parts ## train a small recipe on XLA: prepare, lr-find, fit; the loss has to fall
+	@rm -rf build/runs/$(SMOKE)
+	$(if $(filter smoke,$(SMOKE)),bin/training prepare --synthetic build/smoke --photos 200)
+	bin/training prepare $(SMOKE_FLAGS)
+	bin/training lr-find $(SMOKE_FLAGS) --steps 30
+	bin/training fit $(SMOKE_FLAGS) --falling
+
 # ---- Testing -----------------------------------------------------------------
 
 # AGEQUOTE_REQUIRE makes a failure of each test that would skip for want of a
 # part that this Makefile provides.
 .PHONY: test
-test: build $(GOTESTSUM) ## run all tests, the whole chain on the local stack too
+test: build train-parts $(GOTESTSUM) ## run all tests, the whole chain on the local stack too
 	@mkdir -p build
 	@status=0; \
 	AGEQUOTE_REQUIRE=1 $(GOTESTSUM) --format pkgname-and-test-fails --jsonfile build/test.json \
 		-- -timeout 20m ./... || status=$$?; \
 	awk -f infra/count.awk build/test.json; exit $$status
+
+.PHONY: train-kill
+train-kill: train-parts ## kill five training runs at random steps, and take each up again to the same numbers
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_KILLS=5 go test ./training/fit -run '^TestFit$$' -count 1 -timeout 30m -v
 
 .PHONY: soak
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
@@ -122,7 +152,6 @@ soak: build ## send 500 uploads, 5 of them broken, while predict is killed; anot
 # The labels are made of research photos that are not in the project; see
 # CONTRIBUTING.md. FACES holds UTKFace and FG-NET.
 .PHONY: calibrate
-FACES ?= ../shared/faces
 NETWORK ?= ../shared/models/face-backbone.onnx
 calibrate: onnxruntime ## make models/ again: calibrate and measure on the photos in FACES, with NETWORK
 	@mkdir -p build
