@@ -91,49 +91,77 @@ build-FailedFunction:
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
 	@infra/onnxruntime.sh >/dev/null
 
+.PHONY: pjrt
+pjrt: ## fetch XLA's plugin for the CPU into the cache, checked by hash (linux amd64)
+	@infra/pjrt.sh >/dev/null
+
+.PHONY: backbone
+backbone: ## fetch the face network that training begins with into the cache, checked by hash
+	@infra/backbone.sh >/dev/null
+
+# What training needs. Where GOMLX_BACKEND names a plugin, that one is taken; off
+# linux amd64 there is none to fetch.
+.PHONY: train-parts
+train-parts: onnxruntime backbone $(if $(or $(GOMLX_BACKEND),$(filter-out linux-amd64,$(HOST))),,pjrt)
+
 # ---- Running -----------------------------------------------------------------
 
 .PHONY: demo
 demo: build ## send a selfie through the local stack; another one with PHOTO=file
 	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
 
+# FACES holds UTKFace and FG-NET, which are not in the project.
+FACES ?= ../shared/faces
+RECIPE ?= transfer
+RUN_FLAGS = --recipe training/recipes/$(RECIPE).yaml --images '$(FACES)' --out build/runs/$(RECIPE)
+.PHONY: train ablation
+train: train-build train-parts ## train by RECIPE, from photos in FACES to a model package in build/runs/RECIPE/package
+	bin/training prepare $(RUN_FLAGS)
+	bin/training fit $(RUN_FLAGS)
+	bin/training export $(RUN_FLAGS)
+	bin/training evaluate --package build/runs/$(RECIPE)/package --labels build/runs/$(RECIPE)/validation.tsv \
+		--images '$(FACES)' --readings build/runs/$(RECIPE)/readings.jsonl --out build/runs/$(RECIPE)/evaluation
+
+ablation: train-build train-parts ## what each part of the recipe is worth, after `make train`
+	bin/training ablation --rows training/recipes/ablation/transfer.yaml --prepared build/runs/transfer --images '$(FACES)' \
+		--cache build/runs/transfer/cache --out build/runs/ablation
+
 .PHONY: train-aws
 STACK ?= agequote
-RECIPE ?= transfer
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md
 	go run ./training submit --stack '$(STACK)' --recipe '$(RECIPE)' $(if $(RUN),--run '$(RUN)')
+
+# The smoke test trains on photos of people where they are, else on a set that it
+# makes. It ends with status 1 where the loss does not fall.
+.PHONY: train-smoke
+SMOKE := $(if $(wildcard $(FACES)/utkface),smoke-faces,smoke)
+SMOKE_FLAGS = --recipe training/recipes/$(SMOKE).yaml --out build/runs/$(SMOKE) $(if $(filter smoke-faces,$(SMOKE)),--images '$(FACES)')
+train-smoke: train-build train-parts ## train a small recipe on XLA: prepare, lr-find, fit; the loss has to fall
+	@rm -rf build/runs/$(SMOKE)
+	$(if $(filter smoke,$(SMOKE)),bin/training prepare --synthetic build/smoke --photos 200)
+	bin/training prepare $(SMOKE_FLAGS)
+	bin/training lr-find $(SMOKE_FLAGS) --steps 30
+	bin/training fit $(SMOKE_FLAGS) --falling
 
 # ---- Testing -----------------------------------------------------------------
 
 # AGEQUOTE_REQUIRE makes a failure of each test that would skip for want of a
 # part that this Makefile provides.
 .PHONY: test
-test: build $(GOTESTSUM) ## run all tests, the whole chain on the local stack too
+test: build train-parts $(GOTESTSUM) ## run all tests, the whole chain on the local stack too
 	@mkdir -p build
 	@status=0; \
 	AGEQUOTE_REQUIRE=1 $(GOTESTSUM) --format pkgname-and-test-fails --jsonfile build/test.json \
 		-- -timeout 20m ./... || status=$$?; \
 	awk -f infra/count.awk build/test.json; exit $$status
 
+.PHONY: train-kill
+train-kill: train-parts ## kill five training runs at random steps, and take each up again to the same numbers
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_KILLS=5 go test ./training/fit -run '^TestFit$$' -count 1 -timeout 30m -v
+
 .PHONY: soak
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
-
-# ---- Training ----------------------------------------------------------------
-
-# FACES holds UTKFace and FG-NET, which are not in the project.
-FACES ?= ../shared/faces
-RECIPE ?= transfer
-RUN := build/runs/$(RECIPE)
-.PHONY: train ablation
-train: onnxruntime pjrt ## train by a recipe, from photos in FACES to a model package in build/runs/RECIPE/package
-	go run ./training prepare --recipe training/recipes/$(RECIPE).yaml --images $(FACES) --out $(RUN)
-	go run ./training fit --recipe training/recipes/$(RECIPE).yaml --images $(FACES)
-	go run ./training export --recipe training/recipes/$(RECIPE).yaml --images $(FACES)
-	go run ./training evaluate --package $(RUN)/package --labels $(RUN)/validation.tsv --images $(FACES) --readings $(RUN)/readings.jsonl --out $(RUN)/evaluation
-
-ablation: onnxruntime pjrt ## what each part of the recipe is worth, after `make train`
-	go run ./training ablation --rows training/recipes/ablation/transfer.yaml --prepared $(RUN) --images $(FACES) --cache $(RUN)/cache --out build/runs/ablation
 
 .PHONY: bench
 COUNT ?= 10

@@ -25,6 +25,12 @@ RUN apt-get update && apt-get install --yes --no-install-recommends python3-pip 
 COPY infra/onnxruntime.sh infra/onnxruntime.sh
 RUN mkdir /out && cp "$(infra/onnxruntime.sh linux-amd64)" /out/
 
+# The face network that training begins with.
+FROM node:22-bookworm AS backbone
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+COPY infra/backbone.sh infra/backbone.sh
+RUN XDG_CACHE_HOME=/out infra/backbone.sh
+
 FROM go AS build
 COPY . .
 RUN make train-build
@@ -37,6 +43,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
     && install --directory --owner 10001 --group 10001 /work
 COPY --from=cuda /opt/xla /opt/xla
 COPY --from=onnxruntime /out/ /opt/agequote/lib/
+COPY --from=backbone /out/ /opt/agequote/cache/
 COPY --from=build /src/bin/training /opt/agequote/bin/training
 COPY --from=build /src/models /work/models
 COPY --from=build /src/training/recipes /work/training/recipes
@@ -46,7 +53,8 @@ COPY --from=build /src/training/recipes /work/training/recipes
 ENV GOMLX_BACKEND=xla:/opt/xla/go-xla/nvidia/pjrt_c_api_cuda_plugin.so \
     GOMLX_NO_AUTO_INSTALL=1 \
     XLA_FLAGS=--xla_gpu_cuda_data_dir=/opt/xla/go-xla/nvidia/cu13 \
-    LD_LIBRARY_PATH=/opt/xla
+    LD_LIBRARY_PATH=/opt/xla \
+    XDG_CACHE_HOME=/opt/agequote/cache
 
 WORKDIR /work
 USER 10001:10001

@@ -177,7 +177,8 @@ func (j *job) parity(ctx context.Context, trained *net.Params, network []byte, n
 	if err != nil {
 		return nil, err
 	}
-	labels = labels[:min(n, len(labels))]
+	const spare = 20 // for every photo that is refused there is another
+	labels = labels[:min(n+n/spare+1, len(labels))]
 	crops, err := features.Open(ctx, filepath.Join(j.cache, "parity"), features.Job{
 		Images: j.images, Labels: labels, Detector: j.detector, Shape: [3]int{face.Size, face.Size, 3}, Views: []features.View{{Name: "plain"}}, Key: "crops",
 	}, stderr)
@@ -200,7 +201,7 @@ func (j *job) parity(ctx context.Context, trained *net.Params, network []byte, n
 	p := &evaluation.Parity{}
 	var wanted []int
 	for i := range labels {
-		if crops.Faces[i].Code == reason.OK {
+		if crops.Faces[i].Code == reason.OK && len(wanted) < n {
 			wanted = append(wanted, i)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gomlx/gomlx/backends"
 	"github.com/gomlx/gomlx/pkg/core/graph"
@@ -19,25 +20,29 @@ import (
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/training/backbone"
 	"github.com/agequote/agequote/training/dataset"
 	"github.com/agequote/agequote/training/features"
 	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/net"
 	"github.com/agequote/agequote/training/onnxfile"
 	"github.com/agequote/agequote/training/recipe"
+	"github.com/agequote/agequote/training/remote"
 	"github.com/agequote/agequote/training/xla"
 )
 
 // runFlags are what the commands of a run share.
 type runFlags struct {
 	recipe, images, out, cache string
+	checkpoint                 string
 	detector, onnxruntime      string
 }
 
 func (f *runFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.recipe, "recipe", "", "recipe, a YAML file")
-	fs.StringVar(&f.images, "images", "", "folder of the images, if not the recipe's")
+	fs.StringVar(&f.images, "images", "", "folder of the images, or s3://BUCKET/PREFIX to bring here, if not the recipe's")
 	fs.StringVar(&f.out, "out", "", "folder of the run; default build/runs/<name of the recipe>")
+	fs.StringVar(&f.checkpoint, "checkpoint", "", "s3://BUCKET/PREFIX where the run is kept: what is there is gone on with, each checkpoint goes there")
 	fs.StringVar(&f.cache, "cache", "", "folder for what the frozen part computes; default <out>/cache")
 	fs.StringVar(&f.detector, "detector", "models/detector.onnx", "ONNX file of the YuNet face detector")
 	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
@@ -55,6 +60,8 @@ type job struct {
 	tensors  map[string]onnxfile.Tensor
 	run      *fit.Run
 	caches   []*features.Cache
+	bucket   *remote.Bucket // where the run is kept; nil: here alone
+	prefix   string
 }
 
 // newJob loads the recipe and its networks.
@@ -84,6 +91,12 @@ func (f *runFlags) newJobOf(ctx context.Context, r *recipe.Recipe, stderr io.Wri
 	if j.images == "" {
 		return nil, fmt.Errorf("%w: --images is needed, or images in the recipe", errUsage)
 	}
+	if err = j.bring(ctx, f.checkpoint); err != nil {
+		return nil, err
+	}
+	if err = f.prepareMissing(ctx, j, stderr); err != nil {
+		return nil, err
+	}
 	if err = j.openNetworks(f.detector, f.onnxruntime); err != nil {
 		return nil, err
 	}
@@ -91,7 +104,59 @@ func (f *runFlags) newJobOf(ctx context.Context, r *recipe.Recipe, stderr io.Wri
 	if err != nil {
 		return nil, err
 	}
-	return j, j.prepareRun(ctx, backend, stderr)
+	if err := j.prepareRun(ctx, backend, stderr); err != nil {
+		return nil, err
+	}
+	j.run.Saved = func() error { return j.push(ctx) }
+	return j, nil
+}
+
+// bring fetches what lies in S3: the images, and the run as it was left.
+func (j *job) bring(ctx context.Context, checkpoint string) (err error) {
+	if j.images, err = remote.LocalPath(ctx, j.images, filepath.Join("build", "data")); err != nil {
+		return fmt.Errorf("bring images: %w", err)
+	}
+	if checkpoint == "" {
+		return nil
+	}
+	if j.bucket, j.prefix, err = remote.Open(ctx, checkpoint); err != nil {
+		return fmt.Errorf("%w: --checkpoint: %w", errUsage, err)
+	}
+	if err := os.MkdirAll(j.dir, 0o755); err != nil {
+		return fmt.Errorf("make folder of the run: %w", err)
+	}
+	if err := remote.Pull(ctx, j.bucket, j.prefix, j.dir); err != nil && !errors.Is(err, remote.ErrNoSet) {
+		return fmt.Errorf("bring run: %w", err)
+	}
+	return nil
+}
+
+// kept is what S3 keeps of a run: all but what can be computed again.
+var kept = []string{
+	dataset.TrainFile, dataset.ValidationFile, dataset.DroppedFile, dataset.PhotosFile,
+	"checkpoint", "metrics.jsonl", "loss.svg", "loss.html", "lr-find.svg",
+}
+
+// push sends the run to S3, where it has a place there. A job that was told to
+// stop still does so: its last checkpoint is what the next one goes on from.
+func (j *job) push(ctx context.Context) error {
+	if j.bucket == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Minute)
+	defer cancel()
+	return remote.Push(ctx, j.bucket, j.prefix, j.dir, kept...)
+}
+
+// prepareMissing prepares a run that has no labels yet, as prepare does.
+func (f *runFlags) prepareMissing(ctx context.Context, j *job, stderr io.Writer) error {
+	if _, err := os.Stat(filepath.Join(j.dir, dataset.TrainFile)); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	c := j.recipe.Data
+	c.Images = j.images
+	p := prepareFlags{out: j.dir, detector: f.detector, onnxruntime: f.onnxruntime, faces: true}
+	return p.prepare(ctx, &c, stderr, stderr)
 }
 
 // mean is what the face backbone has subtracted from blue, green and red.
@@ -118,8 +183,8 @@ func (j *job) openNetworks(detector, onnxruntime string) error {
 	if n.Weights == "" {
 		return nil
 	}
-	if j.weights, err = os.ReadFile(n.Weights); err != nil {
-		return fmt.Errorf("read weights: %w", err)
+	if j.weights, err = readWeights(n.Weights); err != nil {
+		return err
 	}
 	if j.tensors, err = onnxfile.Tensors(j.weights); err != nil {
 		return err
@@ -148,15 +213,35 @@ func (j *job) frozen(first int) (*onnx.Session, error) {
 	return s, nil
 }
 
+// readWeights returns the ONNX file that a recipe's body begins with.
+func readWeights(weights string) ([]byte, error) {
+	if weights != recipe.FaceBackbone {
+		b, err := os.ReadFile(weights)
+		if err != nil {
+			return nil, fmt.Errorf("read weights: %w", err)
+		}
+		return b, nil
+	}
+	path, err := backbone.Find()
+	if err != nil {
+		return nil, err
+	}
+	tensors, err := backbone.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return backbone.ONNX(tensors)
+}
+
 // prepareRun sets the weights and puts the run together.
 func (j *job) prepareRun(ctx context.Context, backend backends.Backend, stderr io.Writer) error {
 	train, err := dataset.ReadTrain(j.dir)
 	if err != nil {
-		return fmt.Errorf("%w (run prepare first)", err)
+		return err
 	}
 	validation, err := dataset.ReadValidation(j.dir)
 	if err != nil {
-		return fmt.Errorf("%w (run prepare first)", err)
+		return err
 	}
 	params := &net.Params{Ctx: gomlx.New()}
 	m, err := j.model(params)
@@ -235,10 +320,10 @@ func (j *job) data(ctx context.Context, s fit.Stage, train []dataset.Weighted, v
 	}
 	d := fit.Data{Logits: j.logits(s)}
 	var err error
-	if d.Validation, err = j.open(ctx, "validation", validation, []features.View{{Name: "plain"}, {Name: "mirror", Mirror: true}}, s, stderr); err != nil {
+	if d.Validation, err = j.open(ctx, validationCache, validation, []features.View{{Name: "plain"}, {Name: "mirror", Mirror: true}}, s, stderr); err != nil {
 		return d, err
 	}
-	if d.Train, err = j.open(ctx, "train", labels, j.views(), s, stderr); err != nil {
+	if d.Train, err = j.open(ctx, trainCache, labels, j.views(), s, stderr); err != nil {
 		return d, err
 	}
 	d.ValidationPhotos = photos(d.Validation, validation, nil, nil)
@@ -260,10 +345,16 @@ func (j *job) views() []features.View {
 	return views
 }
 
+// The caches, which are folders.
+const trainCache, validationCache = "train", "validation"
+
 func (j *job) open(ctx context.Context, which string, labels []evaluation.Label, views []features.View, s fit.Stage, stderr io.Writer) (*features.Cache, error) {
 	fj := features.Job{
 		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Look: j.recipe.Look, Seed: j.recipe.Seed,
 		Shape: [3]int{s.Size, s.Size, 3}, Key: "crops",
+	}
+	if which == trainCache {
+		fj.Bounds = j.recipe.Data.Bounds()
 	}
 	if first := j.first(s); j.recipe.Network.Kind == recipe.MobileNet {
 		lower, err := j.frozen(first)
@@ -305,6 +396,7 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	fs := flag.NewFlagSet("fit", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	f.register(fs)
+	falling := fs.Bool("falling", false, "fail where the loss has not fallen, for smoke tests")
 	if err := fs.Parse(args); err != nil {
 		return flagError(err)
 	}
@@ -318,6 +410,14 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return err
 	}
 	fmt.Fprintf(stdout, "best: stage %s, epoch %d, %.3f years by the %s\n", best.Stage, best.Epoch, best.Score, best.Point)
+	first, last, err := fit.Losses(j.dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "loss: from %.3f to %.3f, running means\n", first, last)
+	if *falling && !(last < first) {
+		return errors.New("the loss has not fallen")
+	}
 	return nil
 }
 
@@ -343,5 +443,5 @@ func lrFind(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 		return err
 	}
 	fmt.Fprintf(stdout, "a tenth of the rate with the least loss: %.2g; steepest: %.2g; plot: %s\n", found.Minimum, found.Steepest, filepath.Join(j.dir, "lr-find.svg"))
-	return nil
+	return j.push(ctx)
 }

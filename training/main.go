@@ -1,7 +1,7 @@
-// Command training is the batch job that makes model packages. So far it
-// prepares labels and exports a package: the network with the outputs that may
-// be used, its interval calibrated through the whole serving path, figures and
-// model card. Training itself comes with the recipes.
+// Command training is the batch job that makes model packages: it prepares
+// labels, trains what a recipe says, evaluates, and exports a package: the
+// network, its interval calibrated through the whole serving path, figures and
+// model card.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"syscall"
 )
 
 const usage = `training makes model packages from photos of people whose age is known.
@@ -18,6 +19,8 @@ const usage = `training makes model packages from photos of people whose age is 
 Usage:
   go run ./training prepare --recipe FILE --images DIR --out DIR
   go run ./training prepare --labels FILE.tsv --images DIR --out DIR
+  go run ./training lr-find --recipe FILE [--images DIR]
+  go run ./training fit --recipe FILE [--images DIR] [--checkpoint s3://BUCKET/PREFIX]
   go run ./training publish --package DIR --bucket NAME --author NAME
   go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
   go run ./training evaluate --package DIR --labels FILE --images DIR --out DIR
@@ -33,17 +36,49 @@ Each command has -h.
 var errUsage = errors.New("wrong use")
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	ctx := stoppable()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err == nil {
 		return
 	}
 	fmt.Fprintln(os.Stderr, "training:", err)
-	if errors.Is(err, errUsage) {
-		os.Exit(2)
+	os.Exit(status(ctx, err))
+}
+
+// stopped is the cause of a context that a signal ended.
+type stopped struct{ signal syscall.Signal }
+
+func (s stopped) Error() string { return "stopped by signal: " + s.signal.String() }
+
+// stoppable is a context that ends by SIGINT and by SIGTERM, which is how AWS
+// takes a spot instance back. A second signal ends the process at once.
+func stoppable() context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		signal.Stop(signals)
+		if number, ok := s.(syscall.Signal); ok {
+			cancel(stopped{number})
+			return
+		}
+		cancel(errors.New("stopped by " + s.String()))
+	}()
+	return ctx
+}
+
+// status is the exit status for an error: 128 and the signal's number, as shells
+// have it, for what a signal ended. infra/training.yaml tries again after 143.
+func status(ctx context.Context, err error) int {
+	var s stopped
+	switch {
+	case errors.As(context.Cause(ctx), &s):
+		return 128 + int(s.signal)
+	case errors.Is(err, errUsage):
+		return 2
 	}
-	os.Exit(1)
+	return 1
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
