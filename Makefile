@@ -79,7 +79,7 @@ build-PredictFunction:
 	@rm -rf '$(ARTIFACTS_DIR)/lib' '$(ARTIFACTS_DIR)/models'
 	@mkdir -p '$(ARTIFACTS_DIR)/lib' '$(ARTIFACTS_DIR)/models'
 	@library=$$(infra/onnxruntime.sh $(TARGET)) && cp "$$library" '$(ARTIFACTS_DIR)/lib/'
-	@cp models/manifest.json models/card.md models/*.onnx '$(ARTIFACTS_DIR)/models/' # every file that the manifest names
+	@cp models/* '$(ARTIFACTS_DIR)/models/' # every file that the manifest names
 
 build-QuoteFunction:
 	$(call bootstrap,quote,0)

@@ -236,6 +236,10 @@ func TestFit(t *testing.T) {
 		if err := readVariables(filepath.Join(dir, "checkpoint", bestFile), r.Params.Ctx); err != nil {
 			t.Fatal(err)
 		}
+		data, err := r.Data(Stage{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		scores, err := r.Score(data)
 		if err != nil || scores.Score != best.Score {
 			t.Errorf("the best weights score %v, %v, want %v", scores.Score, err, best.Score)

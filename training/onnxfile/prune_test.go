@@ -60,7 +60,7 @@ func TestPruneShipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Prune(network, "age_pred/Softmax")
+	again, err := Prune(network, "probabilities")
 	if err != nil || !bytes.Equal(network, again) {
 		t.Errorf("Prune changed the shipped network from %d to %d bytes: %v", len(network), len(again), err)
 	}
