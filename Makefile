@@ -116,19 +116,6 @@ RECIPE ?= transfer
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md
 	go run ./training submit --stack '$(STACK)' --recipe '$(RECIPE)' $(if $(RUN),--run '$(RUN)')
 
-# The smoke test trains on photos of people where they are, else on a set that it
-# makes. It ends with status 1 where the loss does not fall.
-.PHONY: train-smoke
-FACES ?= ../shared/faces
-SMOKE := $(if $(wildcard $(FACES)/utkface),smoke-faces,smoke)
-SMOKE_FLAGS = --recipe training/recipes/$(SMOKE).yaml --out build/runs/$(SMOKE) $(if $(filter smoke-faces,$(SMOKE)),--images '$(FACES)')
-train-smoke: train-build train-parts ## train a small recipe on XLA: prepare, lr-find, fit; the loss has to fall
-	@rm -rf build/runs/$(SMOKE)
-	$(if $(filter smoke,$(SMOKE)),bin/training prepare --synthetic build/smoke --photos 200)
-	bin/training prepare $(SMOKE_FLAGS)
-	bin/training lr-find $(SMOKE_FLAGS) --steps 30
-	bin/training fit $(SMOKE_FLAGS) --falling
-
 # ---- Testing -----------------------------------------------------------------
 
 # AGEQUOTE_REQUIRE makes a failure of each test that would skip for want of a
@@ -141,22 +128,40 @@ test: build train-parts $(GOTESTSUM) ## run all tests, the whole chain on the lo
 		-- -timeout 20m ./... || status=$$?; \
 	awk -f infra/count.awk build/test.json; exit $$status
 
-.PHONY: train-kill
-train-kill: train-parts ## kill five training runs at random steps, and take each up again to the same numbers
-	AGEQUOTE_REQUIRE=1 AGEQUOTE_KILLS=5 go test ./training/fit -run '^TestFit$$' -count 1 -timeout 30m -v
-
 .PHONY: soak
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
-# The labels are made of research photos that are not in the project; see
-# CONTRIBUTING.md. FACES holds UTKFace and FG-NET.
-.PHONY: calibrate
-NETWORK ?= ../shared/models/face-backbone.onnx
-calibrate: onnxruntime ## make models/ again: calibrate and measure on the photos in FACES, with NETWORK
-	@mkdir -p build
-	go run ./training prepare --data training/data/research.yaml --images $(FACES) --out build/calibrate --faces=false
-	go run ./training export --network $(NETWORK) --detector models/detector.onnx --labels build/calibrate/validation.tsv --images $(FACES) --out models
+# ---- Training ----------------------------------------------------------------
+
+# FACES holds UTKFace and FG-NET, which are not in the project.
+FACES ?= ../shared/faces
+RUN_FOLDER := build/runs/$(RECIPE)
+.PHONY: train ablation
+train: train-parts ## train by a recipe, from photos in FACES to a model package in build/runs/RECIPE/package
+	go run ./training prepare --recipe training/recipes/$(RECIPE).yaml --images $(FACES) --out $(RUN_FOLDER)
+	go run ./training fit --recipe training/recipes/$(RECIPE).yaml --images $(FACES)
+	go run ./training export --recipe training/recipes/$(RECIPE).yaml --images $(FACES)
+	go run ./training evaluate --package $(RUN_FOLDER)/package --labels $(RUN_FOLDER)/validation.tsv --images $(FACES) --readings $(RUN_FOLDER)/readings.jsonl --out $(RUN_FOLDER)/evaluation
+
+ablation: train-parts ## what each part of the recipe is worth, after `make train`
+	go run ./training ablation --rows training/recipes/ablation/transfer.yaml --prepared $(RUN_FOLDER) --images $(FACES) --cache $(RUN_FOLDER)/cache --out build/runs/ablation
+
+# The smoke test trains on photos of people where they are, else on a set that it
+# makes. It ends with status 1 where the loss does not fall.
+.PHONY: train-smoke
+SMOKE := $(if $(wildcard $(FACES)/utkface),smoke-faces,smoke)
+SMOKE_FLAGS = --recipe training/recipes/$(SMOKE).yaml --out build/runs/$(SMOKE) $(if $(filter smoke-faces,$(SMOKE)),--images '$(FACES)')
+train-smoke: train-build train-parts ## train a small recipe on XLA: prepare, lr-find, fit; the loss has to fall
+	@rm -rf build/runs/$(SMOKE)
+	$(if $(filter smoke,$(SMOKE)),bin/training prepare --synthetic build/smoke --photos 200)
+	bin/training prepare $(SMOKE_FLAGS)
+	bin/training lr-find $(SMOKE_FLAGS) --steps 30
+	bin/training fit $(SMOKE_FLAGS) --falling
+
+.PHONY: train-kill
+train-kill: train-parts ## kill five training runs at random steps, and take each up again to the same numbers
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_KILLS=5 go test ./training/fit -run '^TestFit$$' -count 1 -timeout 30m -v
 
 .PHONY: bench
 COUNT ?= 10

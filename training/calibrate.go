@@ -67,6 +67,10 @@ func writeReadings(ctx context.Context, name, dir string, photos measure.Photos,
 	if err != nil {
 		return err
 	}
+	return saveReadings(name, readings)
+}
+
+func saveReadings(name string, readings []measure.Reading) error {
 	file, err := os.Create(name)
 	if err != nil {
 		return fmt.Errorf("write readings: %w", err)

@@ -4,22 +4,35 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"text/template"
+	"time"
+
+	"github.com/gomlx/gomlx/pkg/core/graph"
+	"github.com/gomlx/gomlx/pkg/core/tensors"
+	gomlx "github.com/gomlx/gomlx/pkg/ml/context"
 
 	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/evaluation"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/model"
+	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/training/dataset"
+	"github.com/agequote/agequote/training/features"
+	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/measure"
-	"github.com/agequote/agequote/training/onnxfile"
+	"github.com/agequote/agequote/training/net"
+	"github.com/agequote/agequote/training/recipe"
 )
 
 // Names of the files in a package.
@@ -29,125 +42,252 @@ const (
 	cardFile     = "card.md"
 )
 
-// exportFlags are what a package is made of.
+// exportFlags say how a trained network becomes a package.
 type exportFlags struct {
-	network, detector, labels, images, out string
-	manifest                               model.Manifest
-	calibration                            age.Settings
-	folds                                  int
-	onnxruntime                            string
+	runFlags
+	folds  int
+	parity int
+	date   string
 }
 
-// export makes a model package: it prunes the network to its age output,
-// calibrates the interval through the whole serving path, measures, and writes
-// the manifest and the model card.
+// export makes a model package of a run's best weights: the network as one ONNX
+// file, compared with GoMLX's graph; its interval, calibrated through the whole
+// serving path; the figures and the model card.
 func export(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	f := exportFlags{manifest: model.Manifest{
-		Schema:   1,
-		Detector: model.Detector{File: detectorFile},
-		Network: model.Network{
-			File:    networkFile,
-			Prepare: model.Preprocessing{Face: face.Version, Size: face.Size, Channels: "bgr", Mean: [3]float32{103.939, 116.779, 123.68}, Scale: 1},
-		},
-	}}
+	var f exportFlags
 	fs := flag.NewFlagSet("export", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.StringVar(&f.network, "network", "", "ONNX file of the age network")
-	fs.StringVar(&f.manifest.Network.Input, "input", "input_1", "the network's input")
-	fs.StringVar(&f.manifest.Network.Output, "output", "age_pred/Softmax", "the network's output over ages; all others are cut off")
-	fs.IntVar(&f.manifest.Network.Classes, "classes", 100, "number of ages, from 0")
-	fs.BoolVar(&f.manifest.Network.Prepare.Mirror, "mirror", false, "average with the mirrored face")
-	fs.StringVar(&f.detector, "detector", "", "ONNX file of the YuNet face detector")
-	fs.StringVar(&f.labels, "labels", "", "labels file of the calibration photos, by prepare")
-	fs.StringVar(&f.images, "images", "", "folder that the labels' paths are relative to")
-	fs.StringVar(&f.out, "out", "", "folder to write the package to")
-	fs.StringVar(&f.manifest.Name, "name", "face-backbone", "name of the model")
-	fs.StringVar((*string)(&f.manifest.Use), "use", string(model.Research), "allowed use: research or production")
-	fs.StringVar((*string)(&f.manifest.Point), "point", string(age.PointMean), "point estimate: mean or median")
-	f.calibration = age.DefaultSettings("")
-	fs.Float64Var(&f.calibration.Coverage, "coverage", f.calibration.Coverage, "share of people whose age the interval shall hold")
-	fs.Float64Var(&f.calibration.AbstainShare, "abstain-share", f.calibration.AbstainShare, "share of calibration photos that are too uncertain to use")
+	f.register(fs)
 	fs.IntVar(&f.folds, "cross-folds", 10, "folds by person for the cross-validated coverage on the card")
-	fs.StringVar(&f.onnxruntime, "onnxruntime", "", "ONNX Runtime's shared library, where it is not found by itself")
+	fs.IntVar(&f.parity, "parity", 200, "photos on which the file is compared with GoMLX's graph")
+	fs.StringVar(&f.date, "valuation-date", "", "date whose products are priced, YYYY-MM-DD (default today)")
 	if err := fs.Parse(args); err != nil {
 		return flagError(err)
 	}
-	if f.network == "" || f.detector == "" || f.labels == "" || f.images == "" || f.out == "" {
-		return fmt.Errorf("%w: --network, --detector, --labels, --images and --out are needed", errUsage)
+	if f.folds < 2 || f.parity < 1 {
+		return fmt.Errorf("%w: --cross-folds is at least 2, --parity at least 1", errUsage)
 	}
-	f.calibration.Point = f.manifest.Point
-
-	files, err := f.read()
+	date := time.Now()
+	if f.date != "" {
+		var err error
+		if date, err = time.Parse(time.DateOnly, f.date); err != nil {
+			return fmt.Errorf("%w: --valuation-date is YYYY-MM-DD", errUsage)
+		}
+	}
+	j, err := f.newJob(ctx, stderr)
 	if err != nil {
 		return err
 	}
-	readings, err := f.readPhotos(ctx, files, stderr)
+	defer j.Close()
+	if j.recipe.Network.Kind != recipe.MobileNet {
+		return fmt.Errorf("%w: a %s tells one age and no distribution; it has no package", errUsage, j.recipe.Network.Kind)
+	}
+	if j.recipe.Look != (features.Look{}) {
+		return fmt.Errorf("%w: the recipe looks at other crops than serving makes; it has no package", errUsage)
+	}
+	pkg, err := f.export(ctx, j, date, stderr)
 	if err != nil {
 		return err
 	}
-	pkg, err := f.assemble(files, readings)
-	if err != nil {
+	dir := filepath.Join(j.dir, "package")
+	if err := pkg.Write(dir); err != nil {
 		return err
 	}
-	if err := pkg.Write(f.out); err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "package %s in %s\n", pkg.Hash, f.out)
+	fmt.Fprintf(stdout, "package %s in %s\n", pkg.Hash, dir)
 	return nil
 }
 
-// read returns the networks as they are shipped.
-func (f *exportFlags) read() (map[string][]byte, error) {
+func (f *exportFlags) export(ctx context.Context, j *job, date time.Time, stderr io.Writer) (*model.Package, error) {
+	best, err := fit.LoadBest(j.dir, j.run.Params.Ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := j.recipe.Network
+	params := &net.Params{Ctx: j.run.Params.Ctx, Average: j.recipe.Fit.Average > 0}
+	network, err := net.Export(params, j.weights, backboneInput, mean, net.Body{First: n.First}, j.head(), face.Size, j.recipe.Fit.Mirror)
+	if err != nil {
+		return nil, err
+	}
 	detector, err := os.ReadFile(f.detector)
 	if err != nil {
 		return nil, fmt.Errorf("read detector: %w", err)
 	}
-	network, err := os.ReadFile(f.network)
-	if err != nil {
-		return nil, fmt.Errorf("read network: %w", err)
+	manifest := model.Manifest{
+		Schema: model.Schema, Name: j.recipe.Name, Use: j.recipe.Use(), Point: age.Point(best.Point),
+		Detector: model.Detector{File: detectorFile},
+		Network: model.Network{
+			File: networkFile, Input: net.ExportInput, Output: net.ExportOutput, Classes: n.Classes, Size: face.Size, Face: face.Version,
+		},
 	}
-	network, err = onnxfile.Prune(network, f.manifest.Network.Output)
-	if err != nil {
-		return nil, err
-	}
-	return map[string][]byte{detectorFile: detector, networkFile: network, cardFile: nil}, nil
-}
+	files := map[string][]byte{detectorFile: detector, networkFile: network}
 
-// readPhotos sends the labelled photos through the serving path. The interval
-// does not exist yet: the manifest has a stand-in.
-func (f *exportFlags) readPhotos(ctx context.Context, files map[string][]byte, stderr io.Writer) ([]measure.Reading, error) {
-	manifest := f.manifest
-	manifest.Calibration = age.Calibration{
-		Method: age.Method, Coverage: f.calibration.Coverage, Score: f.calibration.Score, AbstainWidth: age.Oldest, Knots: []age.Knot{{}},
-	}
-	pkg, err := model.NewPackage(manifest, files)
+	parity, err := j.parity(ctx, params, network, f.parity, manifest.Point, stderr)
 	if err != nil {
 		return nil, err
 	}
-	return measure.Read(ctx, pkg, measure.Photos{Labels: f.labels, Images: f.images, ONNXRuntime: f.onnxruntime}, stderr)
-}
+	fmt.Fprintf(stderr, "parity on %d photos: %.2g in probability, %.2g years\n", parity.Photos, parity.MaxProbability, parity.MaxYears)
 
-// assemble calibrates, measures and describes the package.
-func (f *exportFlags) assemble(files map[string][]byte, readings []measure.Reading) (*model.Package, error) {
-	manifest := f.manifest
-	var err error
-	manifest.Calibration, err = age.Calibrate(measure.Labelled(readings, nil), f.calibration)
+	labels := filepath.Join(j.dir, dataset.ValidationFile)
+	raw, err := os.ReadFile(labels)
+	if err != nil {
+		return nil, fmt.Errorf("read labels: %w", err)
+	}
+	settings := age.DefaultSettings(manifest.Point)
+	readings, err := readPhotos(ctx, manifest, settings, files, measure.Photos{Labels: labels, Images: j.images, ONNXRuntime: f.onnxruntime}, stderr)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := measure.CrossValidated(readings, f.calibration, f.folds)
+	if err := saveReadings(filepath.Join(j.dir, "readings.jsonl"), readings); err != nil {
+		return nil, err
+	}
+	if manifest.Calibration, err = age.Calibrate(measure.Labelled(readings, nil), settings); err != nil {
+		return nil, err
+	}
+	plan := measure.Plan{Labels: digest.Of(raw), Folds: f.folds, Settings: settings, Date: date, Parity: parity}
+	document, rows, err := measure.Evaluate(readings, plan)
 	if err != nil {
 		return nil, err
 	}
 	manifest.Range = estimateRange(rows)
+	if files[evaluation.DocumentName], err = document.Encode(); err != nil {
+		return nil, err
+	}
+	if files[cardFile], err = j.card(manifest, best, document, rows); err != nil {
+		return nil, err
+	}
+	return model.NewPackage(manifest, files)
+}
 
-	card, err := writeCard(manifest, f.calibration, f.folds, rows)
+// readPhotos sends the labelled photos through the serving path. The interval
+// does not exist yet: the manifest has a stand-in.
+func readPhotos(ctx context.Context, manifest model.Manifest, s age.Settings, files map[string][]byte, photos measure.Photos, stderr io.Writer) ([]measure.Reading, error) {
+	manifest.Calibration = age.Calibration{Method: age.Method, Coverage: s.Coverage, Score: s.Score, AbstainWidth: age.Oldest, Knots: []age.Knot{{}}}
+	pkg, err := model.NewPackage(manifest, files)
 	if err != nil {
 		return nil, err
 	}
-	files = maps.Clone(files)
-	files[cardFile] = card
-	return model.NewPackage(manifest, files)
+	return measure.Read(ctx, pkg, photos, stderr)
+}
+
+// parity compares the exported file in ONNX Runtime with the same network whole
+// in GoMLX, from the pixels of the first n validation photos, in batches: the
+// largest difference of a probability, and of the point estimate.
+func (j *job) parity(ctx context.Context, trained *net.Params, network []byte, n int, point age.Point, stderr io.Writer) (*evaluation.Parity, error) {
+	labels, err := dataset.ReadValidation(j.dir)
+	if err != nil {
+		return nil, err
+	}
+	labels = labels[:min(n, len(labels))]
+	crops, err := features.Open(ctx, filepath.Join(j.cache, "parity"), features.Job{
+		Images: j.images, Labels: labels, Detector: j.detector, Shape: [3]int{face.Size, face.Size, 3}, Views: []features.View{{Name: "plain"}}, Key: "crops",
+	}, stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer crops.Close()
+	session, err := onnx.Open(network, net.ExportInput, []string{net.ExportOutput}, onnx.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	predict, err := j.wholeNetwork(trained)
+	if err != nil {
+		return nil, err
+	}
+
+	const batch = 8
+	classes := j.recipe.Network.Classes
+	p := &evaluation.Parity{}
+	var wanted []int
+	for i := range labels {
+		if crops.Faces[i].Code == reason.OK {
+			wanted = append(wanted, i)
+		}
+	}
+	for part := range slices.Chunk(wanted, batch) {
+		pixels := make([]byte, batch*crops.Size())
+		for k, i := range part {
+			if err := crops.Read(0, i, pixels[k*crops.Size():(k+1)*crops.Size()]); err != nil {
+				return nil, err
+			}
+		}
+		want, err := predict(pixels, batch)
+		if err != nil {
+			return nil, err
+		}
+		got, err := session.RunBytes(pixels, batch, face.Size, face.Size, 3)
+		if err != nil {
+			return nil, err
+		}
+		for k := range part {
+			if err := addParity(p, got[0][k*classes:(k+1)*classes], want[k*classes:(k+1)*classes], point); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// addParity adds a photo to the parity.
+func addParity(p *evaluation.Parity, got, want []float32, point age.Point) error {
+	p.Photos++
+	for k := range got {
+		p.MaxProbability = max(p.MaxProbability, math.Abs(float64(got[k])-float64(want[k])))
+	}
+	a, err := age.NewDistribution(got)
+	if err != nil {
+		return err
+	}
+	b, err := age.NewDistribution(want)
+	if err != nil {
+		return err
+	}
+	// Not rounded to a decimal: that can make a tenth of a rounding error.
+	years := func(d age.Distribution) float64 {
+		if point == age.PointMedian {
+			return d.Quantile(0.5)
+		}
+		return d.Mean()
+	}
+	p.MaxYears = max(p.MaxYears, math.Abs(years(a)-years(b)))
+	return nil
+}
+
+// wholeNetwork is the network in GoMLX from pixels to probabilities, the frozen
+// part too.
+func (j *job) wholeNetwork(trained *net.Params) (func(pixels []byte, n int) ([]float32, error), error) {
+	p := &net.Params{Ctx: gomlx.New()}
+	stem, body, head := net.Stem{Mean: mean}, net.Body{First: 1}, j.head()
+	if err := errors.Join(stem.Load(p, j.tensors), body.Load(p, j.tensors)); err != nil {
+		return nil, err
+	}
+	for _, name := range trained.Names() {
+		values, dims, err := trained.Values(name)
+		if err != nil {
+			return nil, err
+		}
+		p.Set(name, values, dims...)
+	}
+	e, err := gomlx.NewExec(j.run.Backend, p.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
+		q := &net.Params{Ctx: ctx}
+		one := func(x *graph.Node) *graph.Node {
+			return graph.Softmax(head.Graph(q, body.Graph(q, stem.Graph(q, x))))
+		}
+		if !j.recipe.Fit.Mirror {
+			return one(x)
+		}
+		return graph.MulScalar(graph.Add(one(x), one(graph.Reverse(x, 2))), 0.5)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("compile network: %w", err)
+	}
+	return func(pixels []byte, n int) ([]float32, error) {
+		out, err := e.Exec(tensors.FromFlatDataAndDimensions(pixels, n, face.Size, face.Size, 3))
+		if err != nil {
+			return nil, fmt.Errorf("run network: %w", err)
+		}
+		return tensors.CopyFlatData[float32](out[0])
+	}, nil
 }
 
 // estimateRange is where nearly all accepted estimates lie.
@@ -185,9 +325,8 @@ type widthLine struct {
 	Referred float64 // share of adults of 18 to 75
 }
 
-// writeCard renders the model card.
-func writeCard(m model.Manifest, s age.Settings, folds int, rows []evaluation.Row) ([]byte, error) {
-	report := evaluation.Measure("", rows)
+// card renders the model card.
+func (j *job) card(m model.Manifest, best *fit.Scores, d evaluation.Document, rows []evaluation.Row) ([]byte, error) {
 	var adults []float64
 	for _, r := range rows {
 		if r.Code == reason.OK && r.Age >= 18 && r.Age <= 75 {
@@ -195,14 +334,22 @@ func writeCard(m model.Manifest, s age.Settings, folds int, rows []evaluation.Ro
 		}
 	}
 	var widths []widthLine
-	for limit := 20.0; limit <= 45; limit += 2.5 {
+	for limit := 10.0; limit <= 45; limit += 2.5 {
 		wider := 0
 		for _, w := range adults {
 			if w > limit {
 				wider++
 			}
 		}
-		widths = append(widths, widthLine{limit, float64(wider) / float64(len(adults))})
+		widths = append(widths, widthLine{limit, float64(wider) / float64(max(len(adults), 1))})
+	}
+	train, err := dataset.ReadTrain(j.dir)
+	if err != nil {
+		return nil, err
+	}
+	trained := map[string]int{}
+	for _, t := range train {
+		trained[t.Groups["dataset"]]++
 	}
 
 	t, err := template.New("card").Funcs(template.FuncMap{
@@ -215,8 +362,8 @@ func writeCard(m model.Manifest, s age.Settings, folds int, rows []evaluation.Ro
 	}
 	var b bytes.Buffer
 	err = t.Execute(&b, map[string]any{
-		"Manifest": m, "Settings": s, "Folds": folds, "Report": report,
-		"Groups": slices.Sorted(maps.Keys(report.Groups)), "Widths": widths, "Adults": len(adults),
+		"Manifest": m, "Recipe": j.recipe, "Best": best, "Trained": trained, "Document": d, "Report": d.Report,
+		"Groups": slices.Sorted(maps.Keys(d.Report.Groups)), "Widths": widths, "Adults": len(adults),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write card: %w", err)

@@ -55,8 +55,8 @@ type job struct {
 	dir      string
 	cache    string
 	detector *onnx.Session
-	lower    *onnx.Session // the frozen part; nil where all trains
-	weights  []byte        // ONNX file of the body
+	lower    map[int]*onnx.Session // the frozen part before each block that a stage begins with
+	weights  []byte                // ONNX file of the body
 	tensors  map[string]onnxfile.Tensor
 	run      *fit.Run
 	caches   []*features.Cache
@@ -73,6 +73,11 @@ func (f *runFlags) newJob(ctx context.Context, stderr io.Writer) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.newJobOf(ctx, r, stderr)
+}
+
+func (f *runFlags) newJobOf(ctx context.Context, r *recipe.Recipe, stderr io.Writer) (*job, error) {
+	var err error
 	j := &job{recipe: r, images: f.images, dir: f.out, cache: f.cache}
 	if j.images == "" {
 		j.images = r.Data.Images
@@ -92,7 +97,7 @@ func (f *runFlags) newJob(ctx context.Context, stderr io.Writer) (*job, error) {
 	if err := f.prepareMissing(ctx, j, stderr); err != nil {
 		return nil, err
 	}
-	if err := j.openNetworks(f.detector, f.onnxruntime); err != nil {
+	if err = j.openNetworks(f.detector, f.onnxruntime); err != nil {
 		return nil, err
 	}
 	backend, err := xla.Open()
@@ -184,16 +189,28 @@ func (j *job) openNetworks(detector, onnxruntime string) error {
 	if j.tensors, err = onnxfile.Tensors(j.weights); err != nil {
 		return err
 	}
-	if n.Kind != recipe.MobileNet {
-		return nil
+	return nil
+}
+
+// frozen is the part of the body before a block, as a network of its own.
+func (j *job) frozen(first int) (*onnx.Session, error) {
+	if s, ok := j.lower[first]; ok {
+		return s, nil
 	}
-	cut := net.BlockTensor(n.First - 1)
+	cut := net.BlockTensor(first - 1)
 	lower, err := onnxfile.Prune(j.weights, cut)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	j.lower, err = onnx.Open(lower, backboneInput, []string{cut}, onnx.Options{})
-	return err
+	s, err := onnx.Open(lower, backboneInput, []string{cut}, onnx.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if j.lower == nil {
+		j.lower = map[int]*onnx.Session{}
+	}
+	j.lower[first] = s
+	return s, nil
 }
 
 // readWeights returns the ONNX file that a recipe's body begins with.
@@ -241,10 +258,13 @@ func (j *job) prepareRun(ctx context.Context, backend backends.Backend, stderr i
 
 // model builds the recipe's network and sets its weights.
 func (j *job) model(p *net.Params) (fit.Model, error) {
+	if j.recipe.Network.Kind == recipe.ResNet34 {
+		return j.seedModel(p)
+	}
 	n := j.recipe.Network
 	normal := rand.New(rand.NewPCG(j.recipe.Seed, 1)).NormFloat64
 	body := net.Body{First: n.First}
-	head := net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
+	head := j.head()
 	if err := body.Load(p, j.tensors); err != nil {
 		return fit.Model{}, err
 	}
@@ -254,8 +274,41 @@ func (j *job) model(p *net.Params) (fit.Model, error) {
 	return fit.Model{
 		Classes: n.Classes,
 		Input:   func(x *graph.Node) *graph.Node { return net.Maps(x, features.MapUnit) },
-		Logits:  func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) },
 	}, nil
+}
+
+func (j *job) head() net.Head {
+	n := j.recipe.Network
+	return net.Head{Classes: n.Classes, Hidden: n.Hidden, Dropout: n.Dropout, Own: n.Own}
+}
+
+// logits is the network that a stage trains.
+func (j *job) logits(s fit.Stage) func(p *net.Params, x *graph.Node) *graph.Node {
+	if j.recipe.Network.Kind == recipe.ResNet34 {
+		return j.resnet34().Graph
+	}
+	body, head := net.Body{First: j.first(s)}, j.head()
+	return func(p *net.Params, x *graph.Node) *graph.Node { return head.Graph(p, body.Graph(p, x)) }
+}
+
+// first is the block that a stage begins with.
+func (j *job) first(s fit.Stage) int {
+	if s.First > 0 {
+		return s.First
+	}
+	return j.recipe.Network.First
+}
+
+// Close closes networks and caches.
+func (j *job) Close() error {
+	errs := []error{j.detector.Close()}
+	for _, c := range j.caches {
+		errs = append(errs, c.Close())
+	}
+	for _, s := range j.lower {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // data opens the caches of a stage, computing what is not there yet.
@@ -265,7 +318,7 @@ func (j *job) data(ctx context.Context, s fit.Stage, train []dataset.Weighted, v
 	for i, t := range train {
 		labels[i], weights[i] = t.Label, t.Weight
 	}
-	var d fit.Data
+	d := fit.Data{Logits: j.logits(s)}
 	var err error
 	if d.Validation, err = j.open(ctx, validationCache, validation, []features.View{{Name: "plain"}, {Name: "mirror", Mirror: true}}, s, stderr); err != nil {
 		return d, err
@@ -297,16 +350,19 @@ const trainCache, validationCache = "train", "validation"
 
 func (j *job) open(ctx context.Context, which string, labels []evaluation.Label, views []features.View, s fit.Stage, stderr io.Writer) (*features.Cache, error) {
 	fj := features.Job{
-		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Seed: j.recipe.Seed,
+		Images: j.images, Labels: labels, Detector: j.detector, Views: views, Look: j.recipe.Look, Seed: j.recipe.Seed,
 		Shape: [3]int{s.Size, s.Size, 3}, Key: "crops",
 	}
 	if which == trainCache {
 		fj.Bounds = j.recipe.Data.Bounds()
 	}
-	if j.lower != nil {
-		cut := j.recipe.Network.First - 1
-		fj.Network, fj.Mean, fj.Shape = j.lower, mean, net.MapShape(cut, face.Size)
-		fj.Key = digest.Of(j.weights) + " " + net.BlockTensor(cut)
+	if first := j.first(s); j.recipe.Network.Kind == recipe.MobileNet {
+		lower, err := j.frozen(first)
+		if err != nil {
+			return nil, err
+		}
+		fj.Network, fj.Mean, fj.Shape = lower, mean, net.MapShape(first-1, face.Size)
+		fj.Key = digest.Of(j.weights) + " " + net.BlockTensor(first-1)
 	}
 	c, err := features.Open(ctx, filepath.Join(j.cache, which), fj, stderr)
 	if err == nil {
@@ -326,7 +382,7 @@ func photos(c *features.Cache, labels []evaluation.Label, weights []float64, rep
 		if weights != nil {
 			p.Weight = weights[i]
 		}
-		if n := repeat[p.Source]; n > 0 {
+		if n, ok := repeat[p.Source]; ok {
 			p.Repeat = n
 		}
 		photos = append(photos, p)
@@ -348,6 +404,7 @@ func fitCommand(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return err
 	}
+	defer j.Close()
 	best, err := j.run.Fit(ctx)
 	if err != nil {
 		return err
@@ -380,6 +437,7 @@ func lrFind(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
+	defer j.Close()
 	found, err := j.run.FindRate(ctx, *low, *high, *steps)
 	if err != nil {
 		return err

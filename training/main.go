@@ -93,6 +93,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return lrFind(ctx, args[1:], stdout, stderr)
 	case "fit":
 		return fitCommand(ctx, args[1:], stdout, stderr)
+	case "ablation":
+		return ablation(ctx, args[1:], stdout, stderr)
 	case "calibrate":
 		return calibrate(ctx, args[1:], stdout, stderr)
 	case "evaluate":

@@ -11,15 +11,13 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/progress"
 	"github.com/agequote/agequote/training/dataset"
+	"github.com/agequote/agequote/training/recipe"
 )
 
 // prepareFlags say what is prepared, and where to.
@@ -106,7 +104,11 @@ func (f *prepareFlags) config() (*dataset.Config, error) {
 func (f *prepareFlags) loadData() (*dataset.Config, error) {
 	switch {
 	case f.recipe != "":
-		return dataOfRecipe(f.recipe)
+		r, err := recipe.Load(f.recipe)
+		if err != nil {
+			return nil, err
+		}
+		return &r.Data, nil
 	case f.data != "":
 		raw, err := os.ReadFile(f.data)
 		if err != nil {
@@ -122,31 +124,6 @@ func (f *prepareFlags) loadData() (*dataset.Config, error) {
 		Kind: dataset.Labels, File: f.labels, Salt: "agequote", Use: model.Research,
 		Train: []string{"0", "1", "2", "3", "4", "5", "6", "7", "8"}, Validate: []string{"9"},
 	}}}, nil
-}
-
-// dataOfRecipe reads the data part out of a recipe.
-func dataOfRecipe(path string) (*dataset.Config, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read recipe: %w", err)
-	}
-	var recipe struct {
-		Data ast.Node `yaml:"data"`
-	}
-	if err := yaml.Unmarshal(raw, &recipe); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, false))
-	}
-	if recipe.Data == nil {
-		return nil, fmt.Errorf("%s: no data part", path)
-	}
-	var c dataset.Config
-	if err := yaml.NodeToValue(recipe.Data, &c, yaml.Strict()); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, false))
-	}
-	if err := c.Check(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return &c, nil
 }
 
 // prepare does the work.

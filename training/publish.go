@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/gate"
+	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/registry"
 	"github.com/agequote/agequote/internal/release"
 	"github.com/agequote/agequote/internal/s3store"
@@ -67,7 +68,11 @@ func publish(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		err = &release.RefusedError{Verdict: verdict}
 	}
 	if err == nil && !*asJSON {
-		_, err = fmt.Fprintf(stdout, "\nTo make it live, somebody other than %s runs:\n  agequote models approve %s --by NAME --why REASON\n", published.Author, published.Model)
+		research := ""
+		if published.Use == string(model.Research) {
+			research = " --allow-research"
+		}
+		_, err = fmt.Fprintf(stdout, "\nTo make it live, somebody other than %s runs:\n  agequote models approve %s --by NAME --why REASON%s\n", published.Author, published.Model, research)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -42,11 +43,16 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(err)
 	}
 	recipe := filepath.Join(dir, "recipe.yaml")
-	data := "seed: 1\ndata:\n  images: " + photos + `
+	shipped, err := os.ReadFile("recipes/transfer.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := "data:\n  images: " + photos + `
   sources:
     - {kind: labels, name: own, file: labels.tsv, salt: x, train: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], use: production, terms: consent 3}
 `
-	if err := os.WriteFile(recipe, []byte(data), 0o600); err != nil {
+	dataPart := regexp.MustCompile(`(?m)^data:\n((?: .*)?\n)*`)
+	if err := os.WriteFile(recipe, dataPart.ReplaceAllLiteral(shipped, []byte(own)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
@@ -107,7 +113,7 @@ func TestPrepareRefuses(t *testing.T) {
 		{[]string{"--recipe", bare, "--data", good, "--out", dir}, true, "two places"},
 		{[]string{"--data", good, "--out", dir}, true, "--images"},
 		{[]string{"--data", good, "--labels", lost, "--images", dir, "--out", dir}, true, "one source"},
-		{[]string{"--recipe", bare, "--images", dir, "--out", dir}, false, "no data part"},
+		{[]string{"--recipe", bare, "--images", dir, "--out", dir}, false, "data: sources: none"},
 		{[]string{"--recipe", wrong, "--images", dir, "--out", dir}, false, "no model is trained"},
 		{[]string{"--recipe", strange, "--images", dir, "--out", dir}, false, "surces"},
 		{[]string{"--labels", lost, "--images", dir, "--out", dir, "--faces=false"}, false, "no photo"},

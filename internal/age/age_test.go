@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/agequote/agequote/internal/age"
 )
 
@@ -194,6 +196,46 @@ func TestCalibrateTails(t *testing.T) {
 	}
 }
 
+// TestCalibrateNeighbours has 50 photos of a source at each whole age, and 90 of
+// another one at 30 alone.
+func TestCalibrateNeighbours(t *testing.T) {
+	var photos []age.Labelled
+	for years := 10; years < 60; years++ {
+		for range 50 {
+			photos = append(photos, age.Labelled{Distribution: uniform(years, years), Age: float64(years), Source: "all"})
+		}
+	}
+	for range 90 {
+		photos = append(photos, age.Labelled{Distribution: uniform(30, 30), Age: 30, Source: "thirty"})
+	}
+	tests := []struct {
+		name       string
+		at         float64
+		neighbours int
+		reach      float64
+		want       map[string]int
+	}{
+		{"as many as asked", 30.4, 300, 20, map[string]int{"all": 300, "thirty": 90}},
+		{"no further than the reach", 30.4, 1000, 1, map[string]int{"all": 100, "thirty": 90}}, // 30 and 31
+		{"a source that is too far", 45, 200, 10, map[string]int{"all": 200}},
+		{"at the end", 90, 200, 100, map[string]int{"all": 200, "thirty": 90}},
+		{"nobody within reach: the nearest of all", 90, 200, 10, map[string]int{"all": 200}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := settings
+			s.Knots, s.Neighbours, s.Reach = []float64{tt.at}, tt.neighbours, tt.reach
+			c, err := age.Calibrate(photos, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, c.Knots[0].N); diff != "" {
+				t.Errorf("(-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestCalibrateNeedsPhotos(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	if c, err := age.Calibrate(people(r, 20, "a", 0), settings); err == nil {
@@ -268,4 +310,21 @@ func ExampleCalibration_Estimate() {
 	e, err := c.Estimate(d, age.PointMean)
 	fmt.Println(*e.Age, *e.Low, *e.High, *e.Coverage, err)
 	// Output: 42 35 52 0.9 <nil>
+}
+
+// With the score quantile the tails start at the distribution's own quantiles.
+func ExampleCalibration_Estimate_quantile() {
+	c := age.Calibration{
+		Method: age.Method, Coverage: 0.9, Score: age.ScoreQuantile, Quantile: 0.1, AbstainWidth: 50,
+		Knots: []age.Knot{{At: 0, Low: 2, High: 3}},
+	}
+	output := make([]float32, 100)
+	for k := 30; k < 50; k++ {
+		output[k] = 1 // quantiles 31.5 and 47.5, mean 39.5
+	}
+	d, _ := age.NewDistribution(output)
+
+	e, err := c.Estimate(d, age.PointMean)
+	fmt.Println(*e.Age, *e.Low, *e.High, err)
+	// Output: 39.5 30 50 <nil>
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -156,7 +157,7 @@ func (j *judge) aboveLive(check string, value, live *float64, margin float64, se
 	if live == nil {
 		return registry.Finding{Check: check, Value: value, Sentence: sentence + " The live model's was not measured: roll back to a model that was, with `agequote models rollback`."}
 	}
-	return atMost(check, value, *live+margin, sentence)
+	return atMost(check, value, tidy(*live+margin), sentence)
 }
 
 // groups judges every group of adults that is large enough. Of a check that all
@@ -230,9 +231,13 @@ func (j *judge) premium() {
 	case live.MeanAbsError == nil:
 		j.add(j.aboveLive(check, p.MeanAbsError, nil, 0, sentence))
 	default:
-		j.add(atMost(check, p.MeanAbsError, *live.MeanAbsError*j.limits.PremiumAboveLive.Value, sentence))
+		j.add(atMost(check, p.MeanAbsError, tidy(*live.MeanAbsError*j.limits.PremiumAboveLive.Value), sentence))
 	}
 }
+
+// tidy drops what binary arithmetic adds to a decimal: 4.6 + 0.1 is 4.7, and a
+// model that has 4.7 keeps to it.
+func tidy(v float64) float64 { return math.Round(v*1e9) / 1e9 }
 
 func orNone(hash string) string {
 	if hash == "" {

@@ -1,13 +1,17 @@
 package gate_test
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/agequote/agequote/internal/age"
+	"github.com/agequote/agequote/internal/evaluation"
 	"github.com/agequote/agequote/internal/gate"
+	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/registry"
 )
 
@@ -65,9 +69,9 @@ func TestJudge(t *testing.T) {
 			want: []string{"adults.mae.live"},
 		},
 		{
-			name: "within the margin",
+			name: "just within the margin",
 			change: func(c, l *gate.Evaluation) {
-				group(c, gate.Adults, func(g *gate.Group) { g.MAE = number(*g.MAE + 0.05) })
+				group(c, gate.Adults, func(g *gate.Group) { g.MAE = number(4.7) }) // of 4.6
 			},
 		},
 		{
@@ -223,6 +227,51 @@ func TestJudge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReadsWhatEvaluateWrites holds the gate's reading of evaluation.json and
+// the type that writes it together.
+func TestReadsWhatEvaluateWrites(t *testing.T) {
+	one := func(years, estimate float64) evaluation.Row {
+		low, high := estimate-10, estimate+10
+		return evaluation.Row{Age: years, Code: reason.OK, Groups: map[string]string{"sex": "female"},
+			Estimate: age.Estimate{Age: &estimate, Low: &low, High: &high}}
+	}
+	var rows []evaluation.Row
+	for i := range 200 {
+		rows = append(rows, one(40, 37+float64(i%2)))
+	}
+	document := evaluation.Document{
+		Schema: 1, Labels: "sha256:labels", Report: evaluation.Measure("", rows),
+		Premium: evaluation.Premium{
+			Terms:          evaluation.Terms{Product: "us-term", Basis: "10 years"},
+			PremiumFigures: evaluation.PremiumFigures{MeanAbsError: number(80), MedianRelativeError: number(0.2)},
+		},
+		Parity: &evaluation.Parity{Photos: 200, MaxProbability: 1e-5, MaxYears: 0.001},
+	}
+	b, err := json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := gate.ParseEvaluation(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := document.Report.Groups[gate.Adults+",sex=female"]
+	group := got.Report.Groups[gate.Adults+",sex=female"]
+	want := gate.Group{N: 200, MAE: number(2.5), Coverage: number(1), CoverageUpper: figures.CoverageUpper}
+	want.Rejected.Share = number(0)
+	if diff := cmp.Diff(want, group); diff != "" || group.CoverageUpper == nil {
+		t.Errorf("women (-want +got)\n%s", diff)
+	}
+	if got.Labels != document.Labels || got.Premium.Product != "us-term" || got.Premium.Basis != "10 years" ||
+		*got.Premium.MeanAbsError != 80 || *got.Premium.MedianRelativeError != 0.2 ||
+		got.Parity.Photos != 200 || *got.Parity.MaxProbability != 1e-5 || *got.Parity.MaxYears != 0.001 {
+		t.Errorf("read %+v of\n%s", got, b)
+	}
+	if gate.Adults != evaluation.Adults || gate.EvaluationName != evaluation.DocumentName {
+		t.Error("the two packages name the group or the file differently")
 	}
 }
 

@@ -18,8 +18,8 @@ import (
 // ManifestName is the file of a model package that names all the others.
 const ManifestName = "manifest.json"
 
-// schema of the manifest.
-const schema = 1
+// Schema of the manifest.
+const Schema = 2
 
 // Use is what a model may be used for.
 type Use string
@@ -52,24 +52,16 @@ type Detector struct {
 	File string `json:"file"`
 }
 
-// Network describes the age network: one image in, a probability for each age
-// in whole years out.
+// Network describes the age network: an aligned crop in, a probability for each
+// age in whole years out. All between, the channels' order and mean and the mean
+// with the mirror image, is inside the file.
 type Network struct {
-	File    string        `json:"file"`
-	Input   string        `json:"input"`  // name of the tensor [1, 3, Size, Size]
-	Output  string        `json:"output"` // name of the tensor [1, Classes]
-	Classes int           `json:"classes"`
-	Prepare Preprocessing `json:"preprocessing"`
-}
-
-// Preprocessing is how an aligned crop becomes the network's input.
-type Preprocessing struct {
-	Face     string     `json:"face"`     // face.Version that the model was calibrated with
-	Size     int        `json:"size"`     // pixels, width and height
-	Channels string     `json:"channels"` // "bgr" or "rgb"
-	Mean     [3]float32 `json:"mean"`     // subtracted, in the order of Channels
-	Scale    float32    `json:"scale"`    // multiplied after that
-	Mirror   bool       `json:"mirror"`   // average with the mirror image's output
+	File    string `json:"file"`
+	Input   string `json:"input"`   // name of the tensor [N, Size, Size, 3] of bytes, red first
+	Output  string `json:"output"`  // name of the tensor [N, Classes]
+	Classes int    `json:"classes"` // ages from 0
+	Size    int    `json:"size"`    // pixels, width and height
+	Face    string `json:"face"`    // face.Version that the model was calibrated with
 }
 
 // Range is where the estimates of the calibration photos lie. Estimates that
@@ -105,8 +97,8 @@ func ParseManifest(b []byte) (*Manifest, error) {
 func (m *Manifest) check() error {
 	n := m.Network
 	switch {
-	case m.Schema != schema:
-		return fmt.Errorf("schema %d, this code reads %d", m.Schema, schema)
+	case m.Schema != Schema:
+		return fmt.Errorf("schema %d, this code reads %d", m.Schema, Schema)
 	case m.Use != Research && m.Use != Production:
 		return fmt.Errorf("use %q is neither research nor production", m.Use)
 	case m.Files[m.Detector.File] == "" || m.Files[n.File] == "":
@@ -115,14 +107,10 @@ func (m *Manifest) check() error {
 		return errors.New("network without input or output")
 	case n.Classes < 2 || n.Classes > age.Oldest+1:
 		return fmt.Errorf("%d age classes", n.Classes)
-	case n.Prepare.Face != face.Version:
-		return fmt.Errorf("made for face preprocessing %q, this code has %q", n.Prepare.Face, face.Version)
-	case n.Prepare.Size != face.Size:
-		return fmt.Errorf("input of %d pixels, crops have %d", n.Prepare.Size, face.Size)
-	case n.Prepare.Channels != "bgr" && n.Prepare.Channels != "rgb":
-		return fmt.Errorf("channels %q", n.Prepare.Channels)
-	case n.Prepare.Scale == 0:
-		return errors.New("scale 0")
+	case n.Face != face.Version:
+		return fmt.Errorf("made for face preprocessing %q, this code has %q", n.Face, face.Version)
+	case n.Size != face.Size:
+		return fmt.Errorf("input of %d pixels, crops have %d", n.Size, face.Size)
 	case m.Point != age.PointMean && m.Point != age.PointMedian:
 		return fmt.Errorf("point estimate %q", m.Point)
 	}

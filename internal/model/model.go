@@ -83,33 +83,15 @@ func (m *Model) Read(photo []byte) (Reading, error) {
 
 // Distribution runs the age network on an aligned crop.
 func (m *Model) Distribution(crop *image.RGBA) (age.Distribution, error) {
-	prepare := m.pkg.Manifest.Network.Prepare
-	output, err := m.run(prepare.input(crop, false))
-	if err != nil {
-		return nil, err
-	}
-	if prepare.Mirror {
-		mirrored, err := m.run(prepare.input(crop, true))
-		if err != nil {
-			return nil, err
-		}
-		for k := range output {
-			output[k] = (output[k] + mirrored[k]) / 2
-		}
-	}
-	return age.NewDistribution(output)
-}
-
-func (m *Model) run(input []float32) ([]float32, error) {
 	n := m.pkg.Manifest.Network
-	outputs, err := m.network.Run(input, 1, 3, int64(n.Prepare.Size), int64(n.Prepare.Size))
+	outputs, err := m.network.RunBytes(Pixels(crop), 1, int64(n.Size), int64(n.Size), 3)
 	if err != nil {
 		return nil, fmt.Errorf("run age network: %w", err)
 	}
 	if len(outputs[0]) != n.Classes {
 		return nil, fmt.Errorf("run age network: %d classes, manifest says %d", len(outputs[0]), n.Classes)
 	}
-	return outputs[0], nil
+	return age.NewDistribution(outputs[0])
 }
 
 // Estimate goes from a photo's bytes to an age with its interval. A refusal is
@@ -126,25 +108,14 @@ func (m *Model) Estimate(photo []byte) (age.Estimate, error) {
 	return e, err
 }
 
-// input lays a crop out as planes, [3, Size, Size].
-func (p Preprocessing) input(crop *image.RGBA, mirror bool) []float32 {
-	plane := p.Size * p.Size
-	planes := make([]float32, 3*plane)
-	order := [3]int{0, 1, 2}
-	if p.Channels == "bgr" {
-		order = [3]int{2, 1, 0}
-	}
-	for y := range p.Size {
-		for x := range p.Size {
-			from := x
-			if mirror {
-				from = p.Size - 1 - x
-			}
-			pixel := crop.Pix[y*crop.Stride+4*from:]
-			for c, channel := range order {
-				planes[c*plane+y*p.Size+x] = (float32(pixel[channel]) - p.Mean[c]) * p.Scale
-			}
+// Pixels lays a crop out as the network takes it: red, green, blue, row by row.
+func Pixels(crop *image.RGBA) []byte {
+	w, h := crop.Rect.Dx(), crop.Rect.Dy()
+	pixels := make([]byte, 0, 3*w*h)
+	for y := range h {
+		for row := crop.Pix[y*crop.Stride:][:4*w]; len(row) > 0; row = row[4:] {
+			pixels = append(pixels, row[0], row[1], row[2])
 		}
 	}
-	return planes
+	return pixels
 }

@@ -96,11 +96,10 @@ func TestReadPackageRefuses(t *testing.T) {
 		{"changed card", func(f fstest.MapFS, _ map[string]any) { f["card.md"].Data = append(f["card.md"].Data, '.') }},
 		{"missing file", func(f fstest.MapFS, _ map[string]any) { delete(f, "detector.onnx") }},
 		{"unknown field", func(_ fstest.MapFS, m map[string]any) { m["colour"] = "red" }},
-		{"later schema", func(_ fstest.MapFS, m map[string]any) { m["schema"] = 2 }},
+		{"later schema", func(_ fstest.MapFS, m map[string]any) { m["schema"] = 3 }},
 		{"unknown use", func(_ fstest.MapFS, m map[string]any) { m["use"] = "anything" }},
-		{"other preprocessing", func(_ fstest.MapFS, m map[string]any) { prepare(m)["face"] = "0" }},
-		{"other size", func(_ fstest.MapFS, m map[string]any) { prepare(m)["size"] = 112 }},
-		{"other channels", func(_ fstest.MapFS, m map[string]any) { prepare(m)["channels"] = "hsv" }},
+		{"other preprocessing", func(_ fstest.MapFS, m map[string]any) { network(m)["face"] = "0" }},
+		{"other size", func(_ fstest.MapFS, m map[string]any) { network(m)["size"] = 112 }},
 		{"unknown point", func(_ fstest.MapFS, m map[string]any) { m["point"] = "mode" }},
 		{"coverage of one", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["coverage"] = 1 }},
 		{"no knots", func(_ fstest.MapFS, m map[string]any) { m["calibration"].(map[string]any)["knots"] = nil }},
@@ -135,8 +134,8 @@ func TestReadPackageRefuses(t *testing.T) {
 	}
 }
 
-func prepare(m map[string]any) map[string]any {
-	return m["network"].(map[string]any)["preprocessing"].(map[string]any)
+func network(m map[string]any) map[string]any {
+	return m["network"].(map[string]any)
 }
 
 // TestNetworkTellsNoSex looks into the shipped network: what must never be read
@@ -180,7 +179,7 @@ func BenchmarkEstimate(b *testing.B) {
 	network := m.Manifest().Network
 	age := session(b, network.File, network.Input, []string{network.Output})
 	const w, h = 288, 320 // the photo halved and padded, as face.Detect looks at it
-	small, crop := make([]float32, 3*w*h), make([]float32, 3*face.Size*face.Size)
+	small, crop := make([]float32, 3*w*h), make([]byte, 3*face.Size*face.Size)
 
 	b.ReportAllocs()
 	var own, floor time.Duration
@@ -192,7 +191,7 @@ func BenchmarkEstimate(b *testing.B) {
 		t1 := time.Now()
 		_, err1 := jpeg.Decode(bytes.NewReader(photo))
 		_, err2 := detect.Run(small, 1, 3, h, w)
-		_, err3 := age.Run(crop, 1, 3, face.Size, face.Size)
+		_, err3 := age.RunBytes(crop, 1, face.Size, face.Size, 3)
 		if err := errors.Join(err1, err2, err3); err != nil {
 			b.Fatal(err)
 		}

@@ -89,7 +89,7 @@ func Start(path string) error {
 	return nil
 }
 
-// Session is a loaded model with one input and named outputs, all float32. It
+// Session is a loaded model with one input and named float32 outputs. It
 // may be used by many goroutines at once.
 type Session struct {
 	session *ort.DynamicAdvancedSession
@@ -140,6 +140,15 @@ func Open(model []byte, input string, outputs []string, o Options) (*Session, er
 // Run feeds input, laid out as shape says, and returns the outputs flattened,
 // in the order given to Open.
 func (s *Session) Run(input []float32, shape ...int64) ([][]float32, error) {
+	return run(s, input, shape)
+}
+
+// RunBytes is Run for a model whose input is bytes.
+func (s *Session) RunBytes(input []byte, shape ...int64) ([][]float32, error) {
+	return run(s, input, shape)
+}
+
+func run[T float32 | uint8](s *Session, input []T, shape []int64) ([][]float32, error) {
 	in, err := ort.NewTensor(ort.NewShape(shape...), input)
 	if err != nil {
 		return nil, fmt.Errorf("make input tensor: %w", err)

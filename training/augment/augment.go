@@ -55,7 +55,7 @@ func (s Settings) Crop(pic *face.Picture, landmarks [5]face.Point, r *rand.Rand)
 		s.light(crop, r)
 	}
 	if r.Float64() < s.Blur {
-		blur(crop, 1+2*r.Float64())
+		Blur(crop, 1+2*r.Float64())
 	}
 	if r.Float64() < s.JPEG {
 		crop = compress(crop, 20+r.IntN(71))
@@ -131,9 +131,9 @@ func Mirror(m *image.RGBA) {
 	}
 }
 
-// blur loses the detail that a picture f times smaller would not have: it is
+// Blur loses the detail that a picture f times smaller would not have: it is
 // reduced by area and enlarged by linear interpolation.
-func blur(m *image.RGBA, f float64) {
+func Blur(m *image.RGBA, f float64) {
 	w, h := m.Rect.Dx(), m.Rect.Dy()
 	sw, sh := max(1, int(float64(w)/f)), max(1, int(float64(h)/f))
 	small := make([]float32, sw*sh*3)

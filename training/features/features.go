@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"golang.org/x/image/draw"
+
 	"github.com/agequote/agequote/internal/evaluation"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/progress"
@@ -47,8 +49,15 @@ type Job struct {
 	Mean     [3]float32
 	Shape    [3]int // of one item: height, width, channels
 	Views    []View
+	Look     Look
 	Seed     uint64
 	Key      string // names what the network and all else outside Job is
+}
+
+// Look is another way to cut out than serving's, to measure what that is worth.
+type Look struct {
+	Whole bool `yaml:"whole"` // the whole photo, squeezed into the crop, instead of the aligned face
+	Size  int  `yaml:"size"`  // pixels to which the crop is reduced and enlarged again; 0: not
 }
 
 // View is one way to look at every photo.
@@ -118,6 +127,9 @@ func (j Job) hash() string {
 	for _, l := range j.Labels {
 		fmt.Fprintln(h, l.File)
 	}
+	if j.Look != (Look{}) {
+		fmt.Fprintln(h, j.Look)
+	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
@@ -165,7 +177,7 @@ func (j Job) compute(ctx context.Context, name string, v View, number int, known
 		}
 		// Chance hangs on seed, view and photo, not on which worker comes first.
 		r := rand.New(rand.NewPCG(j.Seed<<16|uint64(number), uint64(n)))
-		item, err := j.item(v.Augment.Crop(pic, found.Landmarks, r), v.Mirror)
+		item, err := j.item(j.crop(pic, found, v, r), v.Mirror)
 		if err != nil {
 			return Face{}, err
 		}
@@ -212,6 +224,22 @@ func (j Job) find(photo []byte, known []Face, n int) (Face, *face.Picture, error
 	}
 	pic, err := face.Decode(photo, face.DefaultLimits)
 	return found, pic, err
+}
+
+// crop is the photo's part that the network sees.
+func (j Job) crop(pic *face.Picture, found Face, v View, r *rand.Rand) *image.RGBA {
+	var crop *image.RGBA
+	if j.Look.Whole {
+		w, h := pic.Size()
+		crop = image.NewRGBA(image.Rect(0, 0, face.Size, face.Size))
+		draw.ApproxBiLinear.Scale(crop, crop.Rect, pic.Region(image.Rect(0, 0, w, h), 1), image.Rect(0, 0, w, h), draw.Src, nil)
+	} else {
+		crop = v.Augment.Crop(pic, found.Landmarks, r)
+	}
+	if j.Look.Size > 0 {
+		augment.Blur(crop, float64(face.Size)/float64(j.Look.Size))
+	}
+	return crop
 }
 
 // item is a crop's bytes, or those of its map.

@@ -41,7 +41,7 @@ func save(dir string, ctx *context.Context, s state) error {
 	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(tmp, 0o755)); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
-	if err := writeVariables(filepath.Join(tmp, variablesFile), ctx, func(*context.Variable) bool { return true }); err != nil {
+	if err := writeVariables(filepath.Join(tmp, variablesFile), ctx, func(v *context.Variable) bool { return v.Name() != scheduleName }); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
@@ -153,6 +153,9 @@ func readVariables(path string, ctx *context.Context) error {
 		t, err := tensors.GobDeserialize(dec)
 		if err != nil {
 			return fmt.Errorf("read variables: %w", err)
+		}
+		if e.Name == scheduleName {
+			continue // set anew at each step
 		}
 		c := ctx.InAbsPath(e.Scope).Checked(false)
 		v := c.GetVariable(e.Name)

@@ -34,6 +34,7 @@ type Stage struct {
 	Steps    int                `yaml:"steps"`    // at most so many in an epoch; 0: all
 	Batch    int                `yaml:"batch"`    // photos a step
 	Size     int                `yaml:"size"`     // of the picture in pixels, where the network takes pictures
+	First    int                `yaml:"first"`    // mobilenet: the first block that may train in this stage; 0: the network's
 	Rates    map[string]float64 `yaml:"rates"`    // peak rate of each group; a group without one is frozen
 	Spread   *Spread            `yaml:"spread"`   // rates of the groups that Rates leaves out
 	OneCycle OneCycle           `yaml:"onecycle"` // of rates and momentum
@@ -89,14 +90,14 @@ type Model struct {
 	Classes int // 1: the output is the age itself
 	// Input turns cached bytes into values, before mixup.
 	Input func(x *graph.Node) *graph.Node
-	// Logits is the network, from values to [n, Classes].
-	Logits func(p *net.Params, x *graph.Node) *graph.Node
 }
 
 // Data is what a stage trains and validates on.
 type Data struct {
 	Train, Validation             *features.Cache
 	TrainPhotos, ValidationPhotos []Photo
+	// Logits is the network from the caches' values to [n, Classes].
+	Logits func(p *net.Params, x *graph.Node) *graph.Node
 }
 
 // Run is one training run.
@@ -113,7 +114,6 @@ type Run struct {
 
 	metrics *os.File
 	state   state
-	predict *gomlx.Exec // see predictor
 }
 
 // Scores of a validation.
@@ -123,6 +123,7 @@ type Scores struct {
 	Score float64            `json:"score"` // what the best is chosen by: the mean of the data sets' mean absolute errors
 	Point string             `json:"point"` // mean or median, whichever is better
 	MAE   map[string]float64 `json:"mae"`   // by data set and point: "utkface/median"
+	RMSE  map[string]float64 `json:"rmse"`  // the same, root of the mean square error
 }
 
 // Fit trains, from the checkpoint if there is one. It returns the best scores.
@@ -136,6 +137,9 @@ func (r *Run) Fit(ctx context.Context) (best *Scores, err error) {
 		return nil, err
 	}
 	defer r.metrics.Close()
+	if err := r.start(); err != nil {
+		return nil, err
+	}
 	for r.state.Stage < len(r.Settings.Stages) {
 		if err := r.stage(ctx); err != nil {
 			return nil, err
@@ -143,6 +147,20 @@ func (r *Run) Fit(ctx context.Context) (best *Scores, err error) {
 		r.state.Stage, r.state.Step, r.state.Momenta = r.state.Stage+1, 0, 1
 	}
 	return r.state.Best, errors.Join(r.checkpoint(), r.plot())
+}
+
+// start measures what the run begins with, so that training that makes nothing
+// better shows.
+func (r *Run) start() error {
+	if r.state.Best != nil {
+		return nil
+	}
+	s := r.Settings.Stages[0]
+	data, err := r.Data(s)
+	if err != nil {
+		return err
+	}
+	return r.validate(data, Stage{Name: "start"}, -1)
 }
 
 // recoverGraph turns a panic of GoMLX, which is how its graph building reports
@@ -212,7 +230,7 @@ func (r *Run) stage(ctx context.Context) error {
 			return err
 		}
 	}
-	step, err := r.trainStep(a)
+	step, err := r.trainStep(a, data)
 	if err != nil {
 		return err
 	}
@@ -338,7 +356,7 @@ func (r *Run) step(a *adam, step *gomlx.Exec, b *batch, rates []float64, momentu
 
 // trainStep compiles a step: mixup of each item with its opposite in the batch,
 // loss, gradient, update.
-func (r *Run) trainStep(a *adam) (*gomlx.Exec, error) {
+func (r *Run) trainStep(a *adam, data Data) (*gomlx.Exec, error) {
 	e, err := gomlx.NewExec(r.Backend, r.Params.Ctx, func(ctx *gomlx.Context, args []*graph.Node) *graph.Node {
 		x, soft, age, weight, lambda := r.Model.Input(args[0]), args[1], args[2], args[3], args[4]
 		if r.Settings.Mixup > 0 {
@@ -355,7 +373,7 @@ func (r *Run) trainStep(a *adam) (*gomlx.Exec, error) {
 		}
 		p := &net.Params{Ctx: ctx, Training: true}
 		ctx.SetTraining(x.Graph(), true)
-		loss := r.Settings.Loss.Graph(r.Model.Logits(p, x), soft, age, weight)
+		loss := r.Settings.Loss.Graph(data.Logits(p, x), soft, age, weight)
 		a.UpdateGraph(ctx, x.Graph(), loss)
 		return loss
 	})
@@ -422,23 +440,36 @@ func (r *Run) validate(data Data, s Stage, epoch int) error {
 	}); err != nil {
 		return err
 	}
-	return os.Rename(path+".next", path)
-}
-
-// LoadBest sets the weights of the best epoch of the run in dir.
-func LoadBest(dir string, ctx *gomlx.Context) error {
-	return readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
-}
-
-// predictor is the network without training, compiled once a run and size of
-// picture: it is asked after every epoch.
-func (r *Run) predictor() (*gomlx.Exec, error) {
-	if r.predict != nil {
-		return r.predict, nil
+	b, err := json.Marshal(scores)
+	if err != nil {
+		return fmt.Errorf("write best weights: %w", err)
 	}
+	return errors.Join(os.Rename(path+".next", path), os.WriteFile(path+".json", b, 0o644))
+}
+
+// LoadBest sets the weights of the best epoch of the run in dir, and returns its
+// scores.
+func LoadBest(dir string, ctx *gomlx.Context) (*Scores, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "checkpoint", bestFile+".json"))
+	if err != nil {
+		return nil, fmt.Errorf("read best weights: %w", err)
+	}
+	var s Scores
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fmt.Errorf("read best weights: %w", err)
+	}
+	return &s, readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
+}
+
+// Predict returns the outputs of the network for every validation photo and view:
+// with classes, probabilities; else the age. They are [view][photo][class].
+func (r *Run) Predict(data Data, views int) (out [][][]float32, err error) {
+	defer recoverGraph(&err)
+	const size = 64
+	cache, photos := data.Validation, data.ValidationPhotos
 	e, err := gomlx.NewExec(r.Backend, r.Params.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
 		p := &net.Params{Ctx: ctx, Average: r.Settings.Average > 0}
-		logits := r.Model.Logits(p, r.Model.Input(x))
+		logits := data.Logits(p, r.Model.Input(x))
 		if r.Model.Classes > 1 {
 			logits = graph.Softmax(logits)
 		}
@@ -447,19 +478,7 @@ func (r *Run) predictor() (*gomlx.Exec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile prediction: %w", err)
 	}
-	r.predict = e
-	return e, nil
-}
-
-// Predict returns the outputs of the network for every photo and view: with
-// classes, probabilities; else the age. They are [view][photo][class].
-func (r *Run) Predict(cache *features.Cache, photos []Photo, views int) (out [][][]float32, err error) {
-	defer recoverGraph(&err)
-	const size = 64
-	e, err := r.predictor()
-	if err != nil {
-		return nil, err
-	}
+	defer e.Finalize()
 	s := cache.Shape
 	for v := range views {
 		var view [][]float32

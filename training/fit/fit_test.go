@@ -161,6 +161,11 @@ func newRun(b backends.Backend, dir string, data Data) *Run {
 		g := x.Graph()
 		return graph.Add(graph.Dot(x, p.Get(g, name+"/kernel", in, out)), graph.Reshape(p.Get(g, name+"/bias", out), 1, out))
 	}
+	data.Logits = func(p *net.Params, x *graph.Node) *graph.Node {
+		x = graph.Reshape(x, -1, in)
+		x = p.Drop(graph.Tanh(layer(p, x, "lower", in, hidden)), 0.2)
+		return layer(p, x, "head", hidden, classes)
+	}
 	return &Run{
 		Settings: Settings{
 			Seed:   7,
@@ -174,11 +179,6 @@ func newRun(b backends.Backend, dir string, data Data) *Run {
 		Model: Model{
 			Classes: classes,
 			Input:   func(x *graph.Node) *graph.Node { return net.Maps(x, 1.0/255) },
-			Logits: func(p *net.Params, x *graph.Node) *graph.Node {
-				x = graph.Reshape(x, -1, in)
-				x = p.Drop(graph.Tanh(layer(p, x, "lower", in, hidden)), 0.2)
-				return layer(p, x, "head", hidden, classes)
-			},
 		},
 		Params: p, Backend: b, Dir: dir, Identity: "test", Stderr: io.Discard,
 		Data: func(Stage) (Data, error) { return data, nil },

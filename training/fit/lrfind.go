@@ -60,7 +60,7 @@ func (r *Run) FindRate(ctx context.Context, low, high float64, steps int) (found
 		highest = max(highest, p)
 	}
 	a := r.optimizer()
-	step, err := r.trainStep(a)
+	step, err := r.trainStep(a, data)
 	if err != nil {
 		return nil, err
 	}

@@ -16,20 +16,21 @@ type OneCycle struct {
 
 // At returns the factor of the peak rate and the momentum at a step of total.
 func (c OneCycle) At(step, total int) (factor, momentum float64) {
-	if c.Momentum == ([2]float64{}) {
-		c.Momentum = [2]float64{0.95, 0.85}
+	beyond, top := c.Momentum[0], c.Momentum[1]
+	if beyond == 0 && top == 0 {
+		beyond, top = 0.95, 0.85
 	}
 	if c.Off {
-		return 1, c.Momentum[0]
+		return 1, beyond
 	}
 	warm, div, final := orDefault(c.Warm, 0.25), orDefault(c.Div, 25), orDefault(c.FinalDiv, 1e5)
 	p := float64(step) / float64(max(total-1, 1))
 	if p < warm {
 		f := p / warm
-		return cosine(1/div, 1, f), cosine(c.Momentum[0], c.Momentum[1], f)
+		return cosine(1/div, 1, f), cosine(beyond, top, f)
 	}
 	f := (p - warm) / (1 - warm)
-	return cosine(1, 1/final, f), cosine(c.Momentum[1], c.Momentum[0], f)
+	return cosine(1, 1/final, f), cosine(top, beyond, f)
 }
 
 // cosine goes from a to b as f goes from 0 to 1, flat at both ends.

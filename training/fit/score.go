@@ -17,7 +17,7 @@ func (r *Run) Score(data Data) (Scores, error) {
 	if r.Settings.Mirror {
 		views = 2
 	}
-	outputs, err := r.Predict(data.Validation, data.ValidationPhotos, views)
+	outputs, err := r.Predict(data, views)
 	if err != nil {
 		return Scores{}, err
 	}
@@ -27,8 +27,8 @@ func (r *Run) Score(data Data) (Scores, error) {
 // score compares outputs [view][photo][class] with the ages.
 func score(outputs [][][]float32, photos []Photo) (Scores, error) {
 	type sum struct {
-		error float64
-		n     int
+		error, square float64
+		n             int
 	}
 	sums := map[string]sum{}
 	for i, p := range photos {
@@ -38,16 +38,19 @@ func score(outputs [][][]float32, photos []Photo) (Scores, error) {
 		}
 		for point, years := range points {
 			s := sums[p.Source+"/"+point]
-			s.error += math.Abs(years - p.Age)
+			d := years - p.Age
+			s.error += math.Abs(d)
+			s.square += d * d
 			s.n++
 			sums[p.Source+"/"+point] = s
 		}
 	}
-	scores := Scores{MAE: map[string]float64{}, Score: math.Inf(1)}
+	scores := Scores{MAE: map[string]float64{}, RMSE: map[string]float64{}, Score: math.Inf(1)}
 	byPoint := map[string][]float64{}
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		mae := sums[name].error / float64(sums[name].n)
 		scores.MAE[name] = mae
+		scores.RMSE[name] = math.Sqrt(sums[name].square / float64(sums[name].n))
 		_, point, _ := strings.Cut(name, "/")
 		byPoint[point] = append(byPoint[point], mae)
 	}
@@ -89,7 +92,7 @@ func describe(s Scores) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(s.MAE)) {
 		if source, point, _ := strings.Cut(name, "/"); point == s.Point {
-			parts = append(parts, fmt.Sprintf("%s MAE %.3f", source, s.MAE[name]))
+			parts = append(parts, fmt.Sprintf("%s MAE %.3f RMSE %.3f", source, s.MAE[name], s.RMSE[name]))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -2,7 +2,10 @@ package measure_test
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/evaluation"
@@ -55,6 +58,50 @@ func TestCrossValidated(t *testing.T) {
 		if held := *r.Estimate.High >= r.Age; held != (r.Age < 72) {
 			t.Fatalf("row %d: age %v, interval up to %v", i, r.Age, *r.Estimate.High)
 		}
+	}
+}
+
+// TestEvaluate has people whose ages scatter about what the network says.
+func TestEvaluate(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var readings []measure.Reading
+	for i := range 900 {
+		k := 18 + r.IntN(50)
+		readings = append(readings, measure.Reading{
+			Label: evaluation.Label{Age: float64(k) + math.Round(6*r.NormFloat64()), Person: fmt.Sprint(i), Groups: map[string]string{"dataset": "a"}},
+			Code:  reason.OK, Distribution: distribution(t, k),
+		})
+	}
+	plan := measure.Plan{Labels: "sha256:labels", Folds: 5, Settings: age.DefaultSettings(age.PointMean), Date: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+	d, rows, err := measure.Evaluate(readings, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) != len(readings) || d.Report.N != len(readings) || d.Premium.N == 0 {
+		t.Errorf("%d rows, %d measured, %d priced, of %d", len(rows), d.Report.N, d.Premium.N, len(readings))
+	}
+	if len(d.Levels) < 5 {
+		t.Fatalf("levels %+v", d.Levels)
+	}
+	for i, l := range d.Levels {
+		// Whole ages make short intervals hold more than was asked for.
+		if l.Coverage < l.Asked-0.03 || l.Coverage > l.Asked+0.12 {
+			t.Errorf("asked %v, got %v", l.Asked, l.Coverage)
+		}
+		if i > 0 && !(l.Width > d.Levels[i-1].Width) {
+			t.Errorf("%v is no wider than %v", l, d.Levels[i-1])
+		}
+	}
+
+	// Another's interval is measured as it stands.
+	plan.Folds = 0
+	plan.Calibration = age.Calibration{Method: age.Method, Coverage: 0.9, Score: age.ScoreSpread, AbstainWidth: 50, Knots: []age.Knot{{}}}
+	d, _, err = measure.Evaluate(readings, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *d.Report.Width != 0 || len(d.Levels) != 0 || d.Report.CoverageCheck.Passed {
+		t.Errorf("an interval without tails: width %v, %d levels, %+v", *d.Report.Width, len(d.Levels), d.Report.CoverageCheck)
 	}
 }
 

@@ -51,8 +51,9 @@ func MapShape(i, size int) [3]int {
 // BlockTensor is the name in the ONNX file of what block i makes.
 func BlockTensor(i int) string { return fmt.Sprintf("conv_pw_%d_relu/clip_by_value", i) }
 
-// The tensors of the face backbone's own age head.
+// The tensors of the face backbone's own age head, and its hidden width.
 const (
+	ownWidth               = 256
 	featsKernel, featsBias = "feats/kernel", "feats/bias"       // [1024, 256], [256]
 	ageKernel, ageBias     = "age_pred/kernel", "age_pred/bias" // [256, 100], [100]
 )
@@ -69,7 +70,7 @@ func (b Body) Load(p *Params, tensors map[string]onnxfile.Tensor) error {
 	for i := b.First; i <= Blocks; i++ {
 		in, out := blockChannels(max(i-1, 1)), blockChannels(i)
 		if i == 1 {
-			in = 32
+			in = stemChannels
 		}
 		depthwise, err := lookup(tensors, fmt.Sprintf("conv_dw_%d/depthwise_kernel", i), in*9)
 		if err != nil {
@@ -223,7 +224,7 @@ func (h Head) Load(p *Params, tensors map[string]onnxfile.Tensor, r func() float
 		return nil
 	}
 
-	const width, classes = 256, 100
+	const width, classes = ownWidth, 100
 	kernel, err := lookup(tensors, featsKernel, channels*width)
 	if err != nil {
 		return err
@@ -277,8 +278,8 @@ func (h Head) Graph(p *Params, x *graph.Node) *graph.Node {
 	hidden = p.Drop(relu(hidden), h.Dropout)
 	logits := dense(p, g, hidden, "head/age", h.Hidden, h.Classes)
 	if h.Own {
-		own := relu(dense(p, g, mean, "own/hidden", channels, 256))
-		logits = graph.Add(logits, dense(p, g, own, "own/age", 256, h.Classes))
+		own := relu(dense(p, g, mean, "own/hidden", channels, ownWidth))
+		logits = graph.Add(logits, dense(p, g, own, "own/age", ownWidth, h.Classes))
 	}
 	return logits
 }

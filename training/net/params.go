@@ -55,8 +55,11 @@ func (p *Params) Set(name string, values []float32, dims ...int) {
 	for _, average := range []bool{false, true} {
 		ctx, base := p.scope(average, name)
 		v := ctx.VariableWithValue(base, tensors.FromFlatDataAndDimensions(slices.Clone(values), dims...))
-		v.MustSetValue(tensors.FromFlatDataAndDimensions(slices.Clone(values), dims...))
-		v.SetTrainable(!average)
+		// A variable that was there keeps its old value otherwise.
+		if err := v.SetValue(tensors.FromFlatDataAndDimensions(slices.Clone(values), dims...)); err != nil {
+			panic(err) // of another shape: a fault of the program
+		}
+		v.SetTrainable(!average && !IsStatistic(name))
 	}
 }
 

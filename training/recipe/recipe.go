@@ -14,8 +14,11 @@ import (
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/training/augment"
 	"github.com/agequote/agequote/training/dataset"
+	"github.com/agequote/agequote/training/features"
 	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/net"
 )
@@ -25,8 +28,9 @@ type Recipe struct {
 	Name    string         `yaml:"name"` // of the run's folder and of the model
 	Seed    uint64         `yaml:"seed"`
 	Data    dataset.Config `yaml:"data"`
-	Repeat  map[string]int `yaml:"repeat"` // how often an epoch shows the photos of a data set; 1 where it is not named
+	Repeat  map[string]int `yaml:"repeat"` // how often an epoch shows the photos of a data set; 1 where it is not named, 0 leaves it out
 	Views   []View         `yaml:"views"`  // under which training sees each photo
+	Look    features.Look  `yaml:"look"`   // another crop than serving's, for an ablation: such a model is not exported
 	Network Network        `yaml:"network"`
 	Fit     fit.Settings   `yaml:"fit"`
 
@@ -52,13 +56,24 @@ const FaceBackbone = "face-backbone"
 
 // Network says what is trained.
 type Network struct {
-	Kind    string  `yaml:"kind"`
-	Weights string  `yaml:"weights"` // ONNX file that the body begins with, or FaceBackbone; empty: from scratch, for resnet34
-	First   int     `yaml:"first"`   // mobilenet: the first block that may train; those before are frozen, their maps kept in files
-	Classes int     `yaml:"classes"` // ages from 0; 1: the output is the age itself
-	Hidden  int     `yaml:"hidden"`  // mobilenet: width of the head's new branch
-	Own     bool    `yaml:"own"`     // mobilenet: begin with the backbone's own age head
-	Dropout float64 `yaml:"dropout"`
+	Kind    string    `yaml:"kind"`
+	Weights string    `yaml:"weights"` // ONNX file that the body begins with, or FaceBackbone; empty: from scratch, for resnet34
+	Use     model.Use `yaml:"use"`     // what the weights' own licence and data allow; empty means research
+	First   int       `yaml:"first"`   // mobilenet: the first block that may train; those before are frozen, their maps kept in files
+	Classes int       `yaml:"classes"` // ages from 0; 1: the output is the age itself
+	Hidden  int       `yaml:"hidden"`  // mobilenet: width of the head's new branch
+	Own     bool      `yaml:"own"`     // mobilenet: begin with the backbone's own age head
+	Dropout float64   `yaml:"dropout"` // resnet34: before the last layer, and half of it before the others
+	Start   float64   `yaml:"start"`   // resnet34: years that the output begins at
+}
+
+// Use is what a model of the recipe may be used for: the strictest that its data
+// and the weights that it begins with allow.
+func (r *Recipe) Use() model.Use {
+	if r.Network.Weights != "" && r.Network.Use != model.Production {
+		return model.Research
+	}
+	return r.Data.Use()
 }
 
 const maxBytes = 256 << 10
@@ -76,16 +91,23 @@ func Load(path string) (*Recipe, error) {
 	return r, nil
 }
 
-// Parse reads and checks a recipe. Every problem is named.
-func Parse(raw []byte) (*Recipe, error) {
-	if len(raw) > maxBytes {
-		return nil, fmt.Errorf("recipe of more than %d bytes", maxBytes)
-	}
+// Parse reads and checks a recipe with changes to it. Every problem is named.
+func Parse(raw []byte, changes ...Change) (*Recipe, error) {
 	var r Recipe
-	if err := yaml.NewDecoder(bytes.NewReader(raw), yaml.Strict()).Decode(&r); err != nil {
-		return nil, errors.New(yaml.FormatError(err, false, false))
+	var all []byte
+	for _, part := range append([]Change{raw}, changes...) {
+		if len(part) > maxBytes {
+			return nil, fmt.Errorf("recipe of more than %d bytes", maxBytes)
+		}
+		if len(bytes.TrimSpace(part)) == 0 {
+			continue
+		}
+		if err := yaml.NewDecoder(bytes.NewReader(part), yaml.Strict()).Decode(&r); err != nil {
+			return nil, errors.New(yaml.FormatError(err, false, false))
+		}
+		all = append(all, part...)
 	}
-	r.Hash = digest.Of(raw)
+	r.Hash = digest.Of(all)
 	r.Fit.Seed = r.Seed
 	return &r, r.check()
 }
@@ -104,7 +126,7 @@ func (r *Recipe) check() error {
 		problems = append(problems, fmt.Errorf("data: %w", err))
 	}
 	for name, n := range r.Repeat {
-		bad(n < 1 || n > 100, "repeat: %s %d times", name, n)
+		bad(n < 0 || n > 100, "repeat: %s %d times", name, n)
 	}
 	bad(len(r.Views) == 0, "views: none")
 	for _, v := range r.Views {
@@ -113,6 +135,7 @@ func (r *Recipe) check() error {
 			problems = append(problems, fmt.Errorf("view %s: %w", v.Name, err))
 		}
 	}
+	bad(r.Look.Size < 0 || r.Look.Size > face.Size, "look: size of %d pixels", r.Look.Size)
 	problems = append(problems, r.checkNetwork(), r.checkFit())
 	return errors.Join(problems...)
 }
@@ -124,6 +147,8 @@ func (r *Recipe) checkNetwork() error {
 		return fmt.Errorf("network: kind %q", n.Kind)
 	case n.Classes < 1 || n.Classes > age.Oldest+1:
 		return fmt.Errorf("network: %d classes", n.Classes)
+	case n.Use != "" && n.Use != model.Research && n.Use != model.Production:
+		return fmt.Errorf("network: use %q is neither research nor production", n.Use)
 	case !(n.Dropout >= 0 && n.Dropout < 1):
 		return fmt.Errorf("network: dropout %v", n.Dropout)
 	case n.Kind == MobileNet && (n.First < 2 || n.First > net.Blocks+1):
@@ -132,6 +157,10 @@ func (r *Recipe) checkNetwork() error {
 		return errors.New("network: mobilenet needs weights, hidden and at least 100 classes")
 	case n.Kind == ResNet34 && n.Classes != 1:
 		return errors.New("network: resnet34 has one output, the age")
+	case n.Kind == ResNet34 && (n.First != 0 || n.Hidden != 0 || n.Own):
+		return errors.New("network: first, hidden and own are of mobilenet")
+	case n.Kind == MobileNet && n.Start != 0 || !(n.Start >= 0 && n.Start <= age.Oldest):
+		return fmt.Errorf("network: start %v, want 0 to %d, of resnet34", n.Start, age.Oldest)
 	}
 	return nil
 }
@@ -169,6 +198,8 @@ func (r *Recipe) checkFit() error {
 			return fmt.Errorf("fit: stage %s: epochs, batch (an even number), steps or rates", s.Name)
 		case r.Network.Kind == ResNet34 && (s.Size < 32 || s.Size > 512 || s.Size%32 != 0):
 			return fmt.Errorf("fit: stage %s: pictures of %d pixels, want a multiple of 32", s.Name, s.Size)
+		case s.First != 0 && (s.First < r.Network.First || s.First > net.Blocks+1 || r.Network.Kind != MobileNet):
+			return fmt.Errorf("fit: stage %s: first block %d", s.Name, s.First)
 		case s.Spread != nil && (s.Spread.First <= 0 || s.Spread.Share <= 0 || s.Rates[last] == 0):
 			return fmt.Errorf("fit: stage %s: spread needs first, share and the rate of %s", s.Name, last)
 		}

@@ -9,6 +9,27 @@ import (
 	"github.com/agequote/agequote/training/recipe"
 )
 
+// TestAblation reads the rows that ship: each is a whole recipe of its own.
+func TestAblation(t *testing.T) {
+	a, recipes, err := recipe.LoadAblation("../recipes/ablation/transfer.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for i, r := range recipes {
+		if other, ok := seen[r.Hash]; ok {
+			t.Errorf("row %s is the same as %s", a.Rows[i].Name, other)
+		}
+		seen[r.Hash] = a.Rows[i].Name
+		if rates := r.Fit.Stages[0].Rates; strings.HasPrefix(a.Rows[i].Name, "frozen") && len(rates) != 1 {
+			t.Errorf("row %s trains %v", a.Rows[i].Name, rates)
+		}
+		if len(r.Fit.Groups) != 4 || r.Network.First != 10 {
+			t.Errorf("row %s lost what it does not change: %+v", a.Rows[i].Name, r)
+		}
+	}
+}
+
 // TestLoad loads every recipe that is in the project.
 func TestLoad(t *testing.T) {
 	paths, err := filepath.Glob("../recipes/*.yaml")
@@ -46,7 +67,7 @@ func TestParseNamesMistakes(t *testing.T) {
 		{"train: [0, 1,", "train: [11, 1,", "11"},
 		{"- name: plain", "- name: ''", "views: one without name"},
 		{"mirror: true\n\nnetwork", "augment: {jpeg: 2}\n\nnetwork", "view mirror: augment: jpeg"},
-		{"network:\n", "repeat: {synthetic: 0}\nnetwork:\n", "repeat: synthetic 0"},
+		{"network:\n", "repeat: {synthetic: -1}\nnetwork:\n", "repeat: synthetic -1"},
 		{"kind: mobilenet", "kind: mobilnet", `kind "mobilnet"`},
 		{"first: 12", "first: 15", "first block 15"},
 		{"classes: 101", "classes: 1", "100 classes"},

@@ -30,6 +30,7 @@ func Open() (backends.Backend, error) {
 		}
 		config = "xla:" + plugin
 	}
+	keepMemory()
 	b, err := backends.NewWithConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("start GoMLX's backend %s: %w", config, err)
