@@ -91,10 +91,10 @@ func (f *runFlags) newJobOf(ctx context.Context, r *recipe.Recipe, stderr io.Wri
 	if j.images == "" {
 		return nil, fmt.Errorf("%w: --images is needed, or images in the recipe", errUsage)
 	}
-	if err = j.bring(ctx, f.checkpoint); err != nil {
+	if err := j.bring(ctx, f.checkpoint); err != nil {
 		return nil, err
 	}
-	if err = f.prepareMissing(ctx, j, stderr); err != nil {
+	if err := f.prepareMissing(ctx, j, stderr); err != nil {
 		return nil, err
 	}
 	if err = j.openNetworks(f.detector, f.onnxruntime); err != nil {

@@ -80,8 +80,11 @@ func TestMirror(t *testing.T) {
 		}
 		before := bytes.Clone(m.Pix)
 		Mirror(m)
-		if got, want := m.RGBAAt(0, 1), (&image.RGBA{Pix: before, Stride: m.Stride, Rect: m.Rect}).RGBAAt(width-1, 1); got != want {
-			t.Errorf("width %d: the left end is %v, want the right one, %v", width, got, want)
+		for i, got := range m.Pix {
+			row, x, c := i/m.Stride, i%m.Stride/4, i%4
+			if want := before[row*m.Stride+4*(width-1-x)+c]; got != want {
+				t.Fatalf("width %d: column %d is %d, want %d of the other side", width, x, got, want)
+			}
 		}
 		Mirror(m)
 		if !bytes.Equal(m.Pix, before) {
