@@ -3,42 +3,24 @@ package net
 import (
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 
 	"github.com/gomlx/gomlx/backends"
-	_ "github.com/gomlx/gomlx/backends/xla"
 	"github.com/gomlx/gomlx/pkg/core/graph"
 	"github.com/gomlx/gomlx/pkg/core/tensors"
 	"github.com/gomlx/gomlx/pkg/ml/context"
 
 	"github.com/agequote/agequote/training/onnxfile"
+	"github.com/agequote/agequote/training/xla/xlatest"
 )
-
-// requireXLA starts the backend, or skips the test where none is named.
-func requireXLA(t *testing.T) backends.Backend {
-	t.Helper()
-	if os.Getenv(backends.ConfigEnvVar) == "" {
-		if os.Getenv("AGEQUOTE_REQUIRE") != "" {
-			t.Fatalf("%s is not set", backends.ConfigEnvVar)
-		}
-		t.Skipf("%s is not set", backends.ConfigEnvVar)
-	}
-	t.Setenv("GOMLX_NO_AUTO_INSTALL", "1")
-	b, err := backends.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func noise(r *rand.Rand, n int) []float32 { return normal(r.NormFloat64, n, 1) }
 
 // TestGradients compares the gradients of layers, in training, with differences
 // of their outputs.
 func TestGradients(t *testing.T) {
-	backend := requireXLA(t)
+	backend := xlatest.Backend(t)
 	tests := []struct {
 		name string
 		dims []int
@@ -138,7 +120,7 @@ func compareGradients(t *testing.T, backend backends.Backend, p *Params, f func(
 // TestNorm follows the running statistics of one step, and reads them outside
 // training, through the average of the weights too.
 func TestNorm(t *testing.T) {
-	backend := requireXLA(t)
+	backend := xlatest.Backend(t)
 	const n, channels = 4, 2
 	x := []float32{1, 10, 2, 20, 3, 30, 6, 40} // [n, channels]
 	p := &Params{Ctx: context.New()}
