@@ -9,7 +9,7 @@ package xla
 static void keep_memory(void) {
 	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_ARENA_MAX, 1);
-	mallopt(M_TRIM_THRESHOLD, 2147483647);
+	mallopt(M_TRIM_THRESHOLD, -1); // never
 	mallopt(M_TOP_PAD, 268435456);
 }
 */
