@@ -271,7 +271,7 @@ func normal(r func() float64, n int, sd float64) []float32 {
 // Graph goes from the last map to logits [n, Classes].
 func (h Head) Graph(p *Params, x *graph.Node) *graph.Node {
 	g := x.Graph()
-	logits := dense(p, g, p.Drop(h.HiddenLayer(p, x), h.Dropout), "head/age", h.Hidden, h.Classes)
+	logits := dense(p, g, p.Drop(relu(h.HiddenLayer(p, x)), h.Dropout), "head/age", h.Hidden, h.Classes)
 	if h.Own {
 		mean := graph.ReduceMean(x, 1, 2)
 		own := relu(dense(p, g, mean, "own/hidden", mean.Shape().Dimensions[1], ownWidth))
@@ -280,12 +280,13 @@ func (h Head) Graph(p *Params, x *graph.Node) *graph.Node {
 	return logits
 }
 
-// HiddenLayer goes from the last map to the new branch's hidden layer [n, Hidden].
+// HiddenLayer goes from the last map to the new branch's hidden layer [n, Hidden],
+// before its ReLU.
 func (h Head) HiddenLayer(p *Params, x *graph.Node) *graph.Node {
 	mean, maximum := graph.ReduceMean(x, 1, 2), graph.ReduceMax(x, 1, 2)
 	channels := mean.Shape().Dimensions[1]
 	features := p.Drop(graph.Concatenate([]*graph.Node{mean, maximum}, 1), h.Dropout)
-	return relu(dense(p, x.Graph(), features, "head/hidden", 2*channels, h.Hidden))
+	return dense(p, x.Graph(), features, "head/hidden", 2*channels, h.Hidden)
 }
 
 func relu(x *graph.Node) *graph.Node { return graph.Max(x, graph.ZerosLike(x)) }

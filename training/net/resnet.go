@@ -129,9 +129,9 @@ func (n ResNet34) Graph(p *Params, x *graph.Node) *graph.Node {
 	return x
 }
 
-// HiddenLayer goes from planes to the head's layer of 512 values, behind its ReLU.
+// HiddenLayer goes from planes to the head's layer of 512 values, before its ReLU.
 func (n ResNet34) HiddenLayer(p *Params, x *graph.Node) *graph.Node {
-	return relu(n.hidden(p, n.body(p, x), 0))
+	return n.hidden(p, n.body(p, x), 0)
 }
 
 // body goes from planes to the maximum and the mean of the last map.

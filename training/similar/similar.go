@@ -49,6 +49,9 @@ func NewIndex(photos []Photo, features [][]float32) (*Index, error) {
 	return x, nil
 }
 
+// Width is the number of values of a photo's features.
+func (x *Index) Width() int { return x.width }
+
 // direction is a feature vector at length 1.
 func (x *Index) direction(feature []float32) ([]float32, error) {
 	if len(feature) != x.width {
