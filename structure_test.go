@@ -51,6 +51,7 @@ func TestImports(t *testing.T) {
 		{"internal/gate", []string{aws, onnx, network, clock}, "pure: values in, values out"},
 		{"internal/registry", []string{aws, onnx, network, clock}, "knows packages by their hashes alone, and S3 not at all"},
 		{"internal/evaluation", []string{aws, onnx, network}, "measures, and reads no faces"},
+		{"training/similar", []string{aws, onnx, network, clock, training}, "pure: values in, values out"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.pkg, func(t *testing.T) {
@@ -63,6 +64,16 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestNoFacesAreCompared keeps the comparison of faces, and with it all of
+// training, out of what serves: nobody has agreed to it there.
+func TestNoFacesAreCompared(t *testing.T) {
+	for _, dep := range goList(t, "-deps", "./functions/...", "./internal/...", "./cmd/...") {
+		if strings.HasPrefix(dep, module+"/training") {
+			t.Errorf("what serves imports %s", dep)
+		}
 	}
 }
 

@@ -257,17 +257,10 @@ func addParity(p *evaluation.Parity, got, want []float32, point age.Point) error
 // wholeNetwork is the network in GoMLX from pixels to probabilities, the frozen
 // part too.
 func (j *job) wholeNetwork(trained *net.Params) (func(pixels []byte, n int) ([]float32, error), error) {
-	p := &net.Params{Ctx: gomlx.New()}
 	stem, body, head := net.Stem{Mean: mean}, net.Body{First: 1}, j.head()
-	if err := errors.Join(stem.Load(p, j.tensors), body.Load(p, j.tensors)); err != nil {
+	p, err := j.wholeParams(trained)
+	if err != nil {
 		return nil, err
-	}
-	for _, name := range trained.Names() {
-		values, dims, err := trained.Values(name)
-		if err != nil {
-			return nil, err
-		}
-		p.Set(name, values, dims...)
 	}
 	e, err := gomlx.NewExec(j.run.Backend, p.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
 		q := &net.Params{Ctx: ctx}
@@ -289,6 +282,22 @@ func (j *job) wholeNetwork(trained *net.Params) (func(pixels []byte, n int) ([]f
 		}
 		return tensors.CopyFlatData[float32](out[0])
 	}, nil
+}
+
+// wholeParams are the trained weights with those of the frozen part.
+func (j *job) wholeParams(trained *net.Params) (*net.Params, error) {
+	p := &net.Params{Ctx: gomlx.New()}
+	if err := errors.Join(net.Stem{Mean: mean}.Load(p, j.tensors), net.Body{First: 1}.Load(p, j.tensors)); err != nil {
+		return nil, err
+	}
+	for _, name := range trained.Names() {
+		values, dims, err := trained.Values(name)
+		if err != nil {
+			return nil, err
+		}
+		p.Set(name, values, dims...)
+	}
+	return p, nil
 }
 
 // estimateRange is where nearly all accepted estimates lie.

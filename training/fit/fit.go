@@ -411,7 +411,8 @@ func (r *Run) checkpoint() error {
 	return nil
 }
 
-const bestFile = "best.gob"
+// BestFile holds the best weights, in the folder checkpoint of a run.
+const BestFile = "best.gob"
 
 // validate measures on the validation photos and keeps the best weights.
 func (r *Run) validate(data Data, s Stage, epoch int) error {
@@ -432,7 +433,7 @@ func (r *Run) validate(data Data, s Stage, epoch int) error {
 	if r.Settings.Average > 0 {
 		root = "/" + net.AverageScope + "/"
 	}
-	path := filepath.Join(r.Dir, "checkpoint", bestFile)
+	path := filepath.Join(r.Dir, "checkpoint", BestFile)
 	if err := writeVariables(path+".next", r.Params.Ctx, func(v *gomlx.Variable) bool {
 		name, ok := net.Name(v)
 		statistic := ok && net.IsStatistic(name)
@@ -450,7 +451,7 @@ func (r *Run) validate(data Data, s Stage, epoch int) error {
 // LoadBest sets the weights of the best epoch of the run in dir, and returns its
 // scores.
 func LoadBest(dir string, ctx *gomlx.Context) (*Scores, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "checkpoint", bestFile+".json"))
+	b, err := os.ReadFile(filepath.Join(dir, "checkpoint", BestFile+".json"))
 	if err != nil {
 		return nil, fmt.Errorf("read best weights: %w", err)
 	}
@@ -458,7 +459,7 @@ func LoadBest(dir string, ctx *gomlx.Context) (*Scores, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, fmt.Errorf("read best weights: %w", err)
 	}
-	return &s, readVariables(filepath.Join(dir, "checkpoint", bestFile), ctx)
+	return &s, readVariables(filepath.Join(dir, "checkpoint", BestFile), ctx)
 }
 
 // Predict returns the outputs of the network for every validation photo and view:

@@ -271,17 +271,22 @@ func normal(r func() float64, n int, sd float64) []float32 {
 // Graph goes from the last map to logits [n, Classes].
 func (h Head) Graph(p *Params, x *graph.Node) *graph.Node {
 	g := x.Graph()
-	mean, maximum := graph.ReduceMean(x, 1, 2), graph.ReduceMax(x, 1, 2)
-	channels := mean.Shape().Dimensions[1]
-	features := p.Drop(graph.Concatenate([]*graph.Node{mean, maximum}, 1), h.Dropout)
-	hidden := dense(p, g, features, "head/hidden", 2*channels, h.Hidden)
-	hidden = p.Drop(relu(hidden), h.Dropout)
-	logits := dense(p, g, hidden, "head/age", h.Hidden, h.Classes)
+	logits := dense(p, g, p.Drop(relu(h.HiddenLayer(p, x)), h.Dropout), "head/age", h.Hidden, h.Classes)
 	if h.Own {
-		own := relu(dense(p, g, mean, "own/hidden", channels, ownWidth))
+		mean := graph.ReduceMean(x, 1, 2)
+		own := relu(dense(p, g, mean, "own/hidden", mean.Shape().Dimensions[1], ownWidth))
 		logits = graph.Add(logits, dense(p, g, own, "own/age", ownWidth, h.Classes))
 	}
 	return logits
+}
+
+// HiddenLayer goes from the last map to the new branch's hidden layer [n, Hidden],
+// before its ReLU.
+func (h Head) HiddenLayer(p *Params, x *graph.Node) *graph.Node {
+	mean, maximum := graph.ReduceMean(x, 1, 2), graph.ReduceMax(x, 1, 2)
+	channels := mean.Shape().Dimensions[1]
+	features := p.Drop(graph.Concatenate([]*graph.Node{mean, maximum}, 1), h.Dropout)
+	return dense(p, x.Graph(), features, "head/hidden", 2*channels, h.Hidden)
 }
 
 func relu(x *graph.Node) *graph.Node { return graph.Max(x, graph.ZerosLike(x)) }

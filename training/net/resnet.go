@@ -122,6 +122,20 @@ func Pixels(x *graph.Node) *graph.Node {
 
 // Graph goes from planes to ages [n, 1].
 func (n ResNet34) Graph(p *Params, x *graph.Node) *graph.Node {
+	x = n.hidden(p, n.body(p, x), 0)
+	for i := 1; i < len(headWidths)-1; i++ {
+		x = n.hidden(p, relu(x), i)
+	}
+	return x
+}
+
+// HiddenLayer goes from planes to the head's layer of 512 values, before its ReLU.
+func (n ResNet34) HiddenLayer(p *Params, x *graph.Node) *graph.Node {
+	return n.hidden(p, n.body(p, x), 0)
+}
+
+// body goes from planes to the maximum and the mean of the last map.
+func (n ResNet34) body(p *Params, x *graph.Node) *graph.Node {
 	cs := n.convolutions()
 	x = relu(p.convolve(x, cs[0]))
 	x = maxPool(x)
@@ -138,7 +152,7 @@ func (n ResNet34) Graph(p *Params, x *graph.Node) *graph.Node {
 			x = relu(graph.Add(x, y))
 		}
 	}
-	return n.head(p, x)
+	return graph.Concatenate([]*graph.Node{graph.ReduceMax(x, 2, 3), graph.ReduceMean(x, 2, 3)}, 1)
 }
 
 // convolve is a convolution without bias and its batch norm. Sides are halved at
@@ -179,18 +193,12 @@ func maxPool(x *graph.Node) *graph.Node {
 	return x
 }
 
-func (n ResNet34) head(p *Params, x *graph.Node) *graph.Node {
-	g := x.Graph()
-	x = graph.Concatenate([]*graph.Node{graph.ReduceMax(x, 2, 3), graph.ReduceMean(x, 2, 3)}, 1)
-	for i, in := range headWidths[:3] {
-		name, rate := fmt.Sprintf("head/%d", i), n.Dropout
-		if i < 2 {
-			rate /= 2
-		}
-		if i > 0 {
-			x = relu(x)
-		}
-		x = dense(p, g, p.Drop(p.norm(x, name+"/bn"), rate), name, in, headWidths[i+1])
+// hidden is layer i of the head, without the ReLU before or behind it.
+func (n ResNet34) hidden(p *Params, x *graph.Node, i int) *graph.Node {
+	name, rate := fmt.Sprintf("head/%d", i), n.Dropout
+	if i < 2 {
+		rate /= 2
 	}
-	return x
+	in, out := headWidths[i], headWidths[i+1]
+	return dense(p, x.Graph(), p.Drop(p.norm(x, name+"/bn"), rate), name, in, out)
 }
