@@ -15,7 +15,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gomlx/gomlx/backends"
 	gomlx "github.com/gomlx/gomlx/pkg/ml/context"
 	"github.com/google/go-cmp/cmp"
 
@@ -26,6 +25,7 @@ import (
 	"github.com/agequote/agequote/training/net"
 	"github.com/agequote/agequote/training/onnxfile"
 	"github.com/agequote/agequote/training/recipe"
+	"github.com/agequote/agequote/training/xla/xlatest"
 )
 
 // coarse is a network with the backbone's names whose features are a picture of
@@ -180,16 +180,7 @@ func TestSimilarWrongUse(t *testing.T) {
 // TestSeedFeatures runs the article's network, untrained, on the two portraits.
 func TestSeedFeatures(t *testing.T) {
 	onnxtest.Require(t)
-	if os.Getenv(backends.ConfigEnvVar) == "" {
-		if os.Getenv("AGEQUOTE_REQUIRE") != "" {
-			t.Fatalf("%s is not set", backends.ConfigEnvVar)
-		}
-		t.Skipf("%s is not set", backends.ConfigEnvVar)
-	}
-	backend, err := openBackend()
-	if err != nil {
-		t.Fatal(err)
-	}
+	backend := xlatest.Backend(t)
 	p := &net.Params{Ctx: gomlx.New()}
 	if err := (net.ResNet34{}).Load(p, nil, rand.New(rand.NewPCG(1, 1)).NormFloat64); err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"github.com/agequote/agequote/training/net"
 	"github.com/agequote/agequote/training/onnxfile"
 	"github.com/agequote/agequote/training/recipe"
+	"github.com/agequote/agequote/training/xla"
 )
 
 // The features that faces can be compared by.
@@ -151,7 +152,7 @@ func (f *featureFlags) openRun(name, run, detector, onnxruntime string) (*networ
 		return nil, errors.Join(err, j.Close())
 	}
 	defer j.Close()
-	backend, err := openBackend()
+	backend, err := xla.Open()
 	if err != nil {
 		return nil, err
 	}

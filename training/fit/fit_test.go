@@ -197,7 +197,7 @@ func endOf(t *testing.T, dir string) end {
 		}
 		return b
 	}
-	return end{read("metrics.jsonl"), read("checkpoint/" + bestFile)}
+	return end{read("metrics.jsonl"), read("checkpoint/" + BestFile)}
 }
 
 func (e end) check(t *testing.T, want end) {
@@ -233,7 +233,7 @@ func TestFit(t *testing.T) {
 
 	t.Run("best weights", func(t *testing.T) {
 		r := newRun(backend, dir, data)
-		if err := readVariables(filepath.Join(dir, "checkpoint", bestFile), r.Params.Ctx); err != nil {
+		if err := readVariables(filepath.Join(dir, "checkpoint", BestFile), r.Params.Ctx); err != nil {
 			t.Fatal(err)
 		}
 		data, err := r.Data(Stage{})
