@@ -18,6 +18,7 @@ GOTESTSUM := $(CACHE)/tools/gotestsum-$(GOTESTSUM_VERSION)/gotestsum
 STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 BENCHSTAT := $(CACHE)/tools/benchstat-$(BENCHSTAT_VERSION)/benchstat
 VENV := $(CACHE)/venv
+TORCH := $(CACHE)/venv-torch
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
 
@@ -171,6 +172,15 @@ bench: build $(BENCHSTAT) ## run the benchmarks, COUNT times each, those that ma
 		$$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u) | tee build/bench.txt
 	$(BENCHSTAT) build/bench.txt
 
+.PHONY: bench-training bench-seed
+bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
+	go run ./training speed --python '$(TORCH)/bin/python'
+
+bench-seed: onnxruntime pjrt $(TORCH)/ready ## the seed recipe at a size for two cores, on FACES, in GoMLX and then in PyTorch
+	go run ./training prepare --recipe training/recipes/seed-small.yaml --images $(FACES) --out build/runs/seed-small --faces=false
+	go run ./training fit --recipe training/recipes/seed-small.yaml --images $(FACES)
+	'$(TORCH)/bin/python' training/bench/torch_fit.py --recipe training/recipes/seed-small.yaml --run build/runs/seed-small
+
 .PHONY: fuzz
 FUZZTIME ?= 10s
 fuzz: build ## run each fuzz target for FUZZTIME
@@ -224,6 +234,11 @@ $(BENCHSTAT):
 $(VENV)/ready: infra/requirements.txt
 	python3 -m venv '$(VENV)'
 	'$(VENV)/bin/pip' install --quiet --disable-pip-version-check -r infra/requirements.txt
+	@touch $@
+
+$(TORCH)/ready: training/bench/requirements.txt
+	python3 -m venv '$(TORCH)'
+	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
 	@touch $@
 
 .PHONY: clean

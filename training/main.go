@@ -26,6 +26,7 @@ Usage:
   go run ./training evaluate --package DIR --labels FILE --images DIR --out DIR
   go run ./training calibrate --readings FILE [--package DIR --labels FILE --images DIR]
   go run ./training similar PHOTO --images DIR --labels FILE
+  go run ./training speed [--python PYTHON]
   go run ./training submit --stack NAME --recipe NAME
   go run ./training push --from DIR --to s3://BUCKET/PREFIX
   go run ./training pull --from s3://BUCKET/PREFIX --to DIR
@@ -106,6 +107,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return publish(ctx, args[1:], stdout, stderr)
 	case "similar":
 		return similarFaces(ctx, args[1:], stdout, stderr)
+	case "speed":
+		return speed(ctx, args[1:], stdout, stderr)
 	case "submit":
 		return submit(ctx, args[1:], stdout, stderr)
 	case "push":
