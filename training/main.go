@@ -17,19 +17,22 @@ import (
 const usage = `training makes model packages from photos of people whose age is known.
 
 Usage:
-  go run ./training prepare --recipe FILE --images DIR --out DIR
-  go run ./training prepare --labels FILE.tsv --images DIR --out DIR
-  go run ./training lr-find --recipe FILE [--images DIR]
-  go run ./training fit --recipe FILE [--images DIR] [--checkpoint s3://BUCKET/PREFIX]
-  go run ./training publish --package DIR --bucket NAME --author NAME
-  go run ./training export --network FILE --detector FILE --labels FILE --images DIR --out DIR
+  go run ./training prepare  --recipe FILE --images DIR --out DIR
+  go run ./training prepare  --labels FILE.tsv --images DIR --out DIR
+  go run ./training lr-find  --recipe FILE [--images DIR]
+  go run ./training fit      --recipe FILE [--images DIR] [--checkpoint s3://BUCKET/PREFIX]
+  go run ./training export   --recipe FILE [--images DIR]
   go run ./training evaluate --package DIR --labels FILE --images DIR --out DIR
+  go run ./training publish  --package DIR --bucket NAME --author NAME
+
   go run ./training calibrate --readings FILE [--package DIR --labels FILE --images DIR]
-  go run ./training similar PHOTO --images DIR --labels FILE
-  go run ./training speed [--python PYTHON]
+  go run ./training ablation  --rows FILE --prepared DIR --cache DIR --out DIR [--images DIR]
+  go run ./training speed     [--python PYTHON]
+  go run ./training similar   PHOTO --images DIR --labels FILE
+
   go run ./training submit --stack NAME --recipe NAME
-  go run ./training push --from DIR --to s3://BUCKET/PREFIX
-  go run ./training pull --from s3://BUCKET/PREFIX --to DIR
+  go run ./training push   --from DIR --to s3://BUCKET/PREFIX
+  go run ./training pull   --from s3://BUCKET/PREFIX --to DIR
 
 Each command has -h.
 `
