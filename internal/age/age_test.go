@@ -184,15 +184,15 @@ func TestCalibrateIsLocal(t *testing.T) {
 	}
 }
 
-// TestCalibrateTails compares with tails worked out by hand: 199 photos whose
-// ages are 1 to 199 tenths of a spread over the estimate, and the same below.
+// TestCalibrateTails compares with tails worked out by hand: 100 photos whose
+// ages are 1 to 100 tenths of a spread over the estimate.
 func TestCalibrateTails(t *testing.T) {
 	var photos []age.Labelled
-	for i := range 199 {
+	for i := range 100 {
 		photos = append(photos, age.Labelled{Distribution: uniform(40, 40), Age: 40 + float64(i+1)/10, Source: "a"})
 	}
 	s := settings
-	s.Knots, s.Neighbours, s.SpreadFloor = []float64{40}, 199, 1
+	s.Knots, s.Neighbours, s.SpreadFloor = []float64{40}, 100, 1
 	tails := func() age.Knot {
 		c, err := age.Calibrate(photos, s)
 		if err != nil {
@@ -200,19 +200,19 @@ func TestCalibrateTails(t *testing.T) {
 		}
 		return c.Knots[0]
 	}
-	// ceil(200*0.95) = 190 of 199
-	if k := tails(); math.Abs(k.High-19) > 1e-9 || math.Abs(k.Low+1) > 1e-9 {
-		t.Errorf("tails %v and %v, want -1 and 19", k.Low, k.High)
+	// ceil(101*0.95) = 96 of 100; below the estimate it is the fifth from the bottom
+	if k := tails(); math.Abs(k.High-9.6) > 1e-9 || math.Abs(k.Low+0.5) > 1e-9 {
+		t.Errorf("tails %v and %v, want -0.5 and 9.6", k.Low, k.High)
 	}
 	// Ten photos of another source, of scores 100 to 109, each count 4 times: of a
-	// weight of 239 and 239/209 more for the new photo, 0.95 is 228.14, so all of
-	// the first source and 30 of the second one's 40, which is the eighth photo.
+	// weight of 140, and 140/110 more for the new photo, 0.95 is 134.2, so all of
+	// the first source and 34.2 of the second one's 40, which is the ninth photo.
 	for i := range 10 {
 		photos = append(photos, age.Labelled{Distribution: uniform(40, 40), Age: 140 + float64(i), Source: "b"})
 	}
-	s.Neighbours = 209
-	if k := tails(); math.Abs(k.High-107) > 1e-9 {
-		t.Errorf("upper tail with a second source %v, want 107", k.High)
+	s.Neighbours = 110
+	if k := tails(); math.Abs(k.High-108) > 1e-9 {
+		t.Errorf("upper tail with a second source %v, want 108", k.High)
 	}
 }
 
