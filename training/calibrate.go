@@ -98,21 +98,19 @@ func ways(point age.Point) []way {
 		list = append(list, way{name, s})
 	}
 	for _, bins := range []int{2, 5} {
-		add(fmt.Sprintf("%d bins, spread + 5", bins), func(s *age.Settings) {
-			s.Score, s.SpreadFloor, s.Bins = age.ScoreSpread, 5, bins
-		})
+		add(fmt.Sprintf("%d bins", bins), func(s *age.Settings) { s.Bins = bins })
 	}
-	for _, floor := range []float64{1, 3, 5, 8} {
-		add(fmt.Sprintf("spread + %g", floor), func(s *age.Settings) { s.Score, s.SpreadFloor = age.ScoreSpread, floor })
+	for _, floor := range []float64{1, 3, 8} {
+		add(fmt.Sprintf("spread + %g", floor), func(s *age.Settings) { s.SpreadFloor = floor })
 	}
-	for _, q := range []float64{0.05, 0.1, 0.15, 0.2, 0.25} {
+	for _, q := range []float64{0.05, 0.1, 0.2} {
 		add(fmt.Sprintf("quantiles %g and %g", q, 1-q), func(s *age.Settings) { s.Score, s.Quantile = age.ScoreQuantile, q })
 	}
-	for _, n := range []int{150, 200, 400, 600} {
+	for _, n := range []int{100, 150, 300, 400} {
 		add(fmt.Sprintf("%d neighbours", n), func(s *age.Settings) { s.Neighbours = n })
 	}
-	for _, reach := range []float64{5, 10, 15, 20} {
-		add(fmt.Sprintf("reach of %g years", reach), func(s *age.Settings) { s.Reach = reach })
+	for _, weight := range []float64{1, 2, 8} {
+		add(fmt.Sprintf("weight up to %g", weight), func(s *age.Settings) { s.MostWeight = weight })
 	}
 	return list
 }
@@ -123,7 +121,7 @@ func ways(point age.Point) []way {
 func compare(readings []measure.Reading, points []age.Point, folds int, stdout io.Writer) error {
 	columns := []struct{ title, group string }{
 		{"UTKFace", "dataset=utkface"}, {"FG-NET", "dataset=fgnet"}, {"adults", evaluation.Adults},
-		{"50-59", "age=50-59"}, {"60-69", "age=60-69"}, {"70-79", "age=70-79"}, {"80+", "age=80+"},
+		{"40-49", "age=40-49"}, {"50-59", "age=50-59"}, {"60-69", "age=60-69"}, {"70-79", "age=70-79"}, {"80+", "age=80+"},
 	}
 	fmt.Fprint(stdout, "| point | interval | all |")
 	for _, c := range columns {

@@ -66,7 +66,7 @@ func TestEvaluate(t *testing.T) {
 	// comparing two photos' ways of calibrating is hopeless, and said so
 	var table bytes.Buffer
 	err = run(t.Context(), []string{"calibrate", "--readings", readings, "--package", "../models", "--labels", labels, "--images", "../events/selfies"}, &table, io.Discard)
-	if err != nil || !strings.Contains(table.String(), "too few photos") {
+	if err != nil || !strings.Contains(table.String(), "too few for a coverage") {
 		t.Errorf("calibrate: %v\n%s", err, table.String())
 	}
 	command(append(common, "--readings", readings, "--out", second)...)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,7 +79,7 @@ func people(r *rand.Rand, n int, source string, bias float64) []age.Labelled {
 
 var settings = age.Settings{
 	Coverage: 0.9, Point: age.PointMean, Score: age.ScoreSpread, SpreadFloor: 2,
-	Knots: []float64{5, 20, 35, 50, 65}, Neighbours: 600, Reach: 10, AbstainShare: 0.01,
+	Knots: []float64{5, 20, 35, 50, 65}, Neighbours: 600, MostWeight: 4, AbstainShare: 0.01,
 }
 
 // variants are the ways of calibrating.
@@ -111,7 +110,7 @@ func coverage(t *testing.T, c age.Calibration, photos []age.Labelled) float64 {
 	return float64(held) / float64(n)
 }
 
-// TestCalibrateCovers measures on new photos of each kind, one of which is read
+// TestCalibrateCovers measures on new photos of two kinds, one of which is read
 // six years too young.
 func TestCalibrateCovers(t *testing.T) {
 	for name, s := range variants() {
@@ -121,22 +120,35 @@ func TestCalibrateCovers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for source, bias := range map[string]float64{"a": 0, "b": 6} {
-				// Each source alone has at least the coverage asked for; the
-				// other source's tail makes it more.
-				if got := coverage(t, c, people(r, 5000, source, bias)); got < 0.89 || got > 0.99 {
-					t.Errorf("coverage of source %s = %.3f", source, got)
-				}
-			}
-
-			alone, err := age.Calibrate(people(r, 6000, "a", 0), s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := coverage(t, alone, people(r, 10000, "a", 0)); got < 0.89 || got > 0.92 {
-				t.Errorf("coverage of a single source = %.3f, want about 0.9", got)
+			if got := coverage(t, c, append(people(r, 5000, "a", 0), people(r, 5000, "b", 6)...)); got < 0.89 || got > 0.92 {
+				t.Errorf("coverage of both kinds = %.3f, want about 0.9", got)
 			}
 		})
+	}
+}
+
+// TestCalibrateWeighsSources has one photo in nine of a kind that is read six
+// years too young. Weights bring the interval towards what that kind needs.
+func TestCalibrateWeighsSources(t *testing.T) {
+	covers := func(weight float64) (small, large float64) {
+		r := rand.New(rand.NewPCG(1, 2))
+		s := settings
+		s.MostWeight = weight
+		c, err := age.Calibrate(append(people(r, 4000, "large", 0), people(r, 500, "small", 6)...), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return coverage(t, c, people(r, 5000, "small", 6)), coverage(t, c, people(r, 5000, "large", 0))
+	}
+	plainSmall, plainLarge := covers(1)
+	evenSmall, evenLarge := covers(8)
+	// A little under 0.9 is no fault: a new photo of the small source weighs more
+	// than the mean that the quantile allows for it.
+	if mean := (evenSmall + evenLarge) / 2; mean < 0.87 || mean > 0.92 {
+		t.Errorf("coverage of the even mixture = %.3f, want about 0.9", mean)
+	}
+	if evenSmall < plainSmall+0.05 || evenLarge > 0.98 {
+		t.Errorf("weights took the small source from %.3f to %.3f, the large one from %.3f to %.3f", plainSmall, evenSmall, plainLarge, evenLarge)
 	}
 }
 
@@ -172,27 +184,35 @@ func TestCalibrateIsLocal(t *testing.T) {
 	}
 }
 
-// TestCalibrateTails has two sources that differ at both ends, and a third that
-// is too small to have tails of its own.
+// TestCalibrateTails compares with tails worked out by hand: 100 photos whose
+// ages are 1 to 100 tenths of a spread over the estimate.
 func TestCalibrateTails(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 6))
-	young, old, few := people(r, 500, "young", -5), people(r, 500, "old", 5), people(r, 40, "few", 30)
-	for name, s := range variants() {
-		s.Bins = min(s.Bins, 1)
-		s.Knots, s.Neighbours, s.Reach = []float64{40}, 500, age.Oldest
-		tails := func(photos ...[]age.Labelled) age.Knot {
-			c, err := age.Calibrate(slices.Concat(photos...), s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return c.Knots[0]
+	var photos []age.Labelled
+	for i := range 100 {
+		photos = append(photos, age.Labelled{Distribution: uniform(40, 40), Age: 40 + float64(i+1)/10, Source: "a"})
+	}
+	s := settings
+	s.Knots, s.Neighbours, s.SpreadFloor = []float64{40}, 100, 1
+	tails := func() age.Knot {
+		c, err := age.Calibrate(photos, s)
+		if err != nil {
+			t.Fatal(err)
 		}
-		a, b := tails(young), tails(old)
-		for order, both := range map[string]age.Knot{"young first": tails(young, old, few), "old first": tails(old, young, few)} {
-			if both.Low != max(a.Low, b.Low) || both.High != max(a.High, b.High) {
-				t.Errorf("%s, %s: tails %v and %v, want the widest of %v and %v, %v and %v", name, order, both.Low, both.High, a.Low, a.High, b.Low, b.High)
-			}
-		}
+		return c.Knots[0]
+	}
+	// ceil(101*0.95) = 96 of 100; below the estimate it is the fifth from the bottom
+	if k := tails(); math.Abs(k.High-9.6) > 1e-9 || math.Abs(k.Low+0.5) > 1e-9 {
+		t.Errorf("tails %v and %v, want -0.5 and 9.6", k.Low, k.High)
+	}
+	// Ten photos of another source, of scores 100 to 109, each count 4 times: of a
+	// weight of 140, and 140/110 more for the new photo, 0.95 is 134.2, so all of
+	// the first source and 34.2 of the second one's 40, which is the ninth photo.
+	for i := range 10 {
+		photos = append(photos, age.Labelled{Distribution: uniform(40, 40), Age: 140 + float64(i), Source: "b"})
+	}
+	s.Neighbours = 110
+	if k := tails(); math.Abs(k.High-108) > 1e-9 {
+		t.Errorf("upper tail with a second source %v, want 108", k.High)
 	}
 }
 
@@ -212,19 +232,17 @@ func TestCalibrateNeighbours(t *testing.T) {
 		name       string
 		at         float64
 		neighbours int
-		reach      float64
 		want       map[string]int
 	}{
-		{"as many as asked", 30.4, 300, 20, map[string]int{"all": 300, "thirty": 90}},
-		{"no further than the reach", 30.4, 1000, 1, map[string]int{"all": 100, "thirty": 90}}, // 30 and 31
-		{"a source that is too far", 45, 200, 10, map[string]int{"all": 200}},
-		{"at the end", 90, 200, 100, map[string]int{"all": 200, "thirty": 90}},
-		{"nobody within reach: the nearest of all", 90, 200, 10, map[string]int{"all": 200}},
+		{"on both sides", 30.4, 240, map[string]int{"all": 150, "thirty": 90}}, // 29, 30 and 31
+		{"at an end", 90, 200, map[string]int{"all": 200}},
+		{"at the other end", 0, 200, map[string]int{"all": 200}},
+		{"more than there are", 30, 10000, map[string]int{"all": 2500, "thirty": 90}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := settings
-			s.Knots, s.Neighbours, s.Reach = []float64{tt.at}, tt.neighbours, tt.reach
+			s.Knots, s.Neighbours = []float64{tt.at}, tt.neighbours
 			c, err := age.Calibrate(photos, s)
 			if err != nil {
 				t.Fatal(err)

@@ -159,25 +159,27 @@ type Settings struct {
 	SpreadFloor float64 // years; for ScoreSpread
 	Quantile    float64 // for ScoreQuantile
 
-	// Local tails: those at each knot are of the Neighbours photos of a source
-	// whose point estimates lie nearest to it, within Reach years.
+	// Local tails: those at each knot are of the Neighbours photos whose point
+	// estimates lie nearest to it. Among them each photo of a smaller source
+	// counts so much more, up to MostWeight times, that the sources count alike.
 	Knots      []float64 // point estimates in years, rising
 	Neighbours int
-	Reach      float64
+	MostWeight float64 // at least 1
 
-	// Bins, if not 0, replaces all that: so many bins of the point estimate, of
-	// equal size, with constant tails.
+	// Bins, if not 0, replaces knots and neighbours: so many bins of the point
+	// estimate, of equal size, with constant tails.
 	Bins int
 
 	AbstainShare float64 // of the photos, those with the widest intervals
 }
 
 // DefaultSettings are those that docs/calibration.md found best on the photos of
-// the shipped model's calibration.
+// the shipped model's calibration. The knots lie closer where children change
+// fast.
 func DefaultSettings(point Point) Settings {
 	return Settings{
 		Coverage: 0.9, Point: point, Score: ScoreSpread, SpreadFloor: 5,
-		Knots: []float64{0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 60, 70}, Neighbours: 300, Reach: 15,
+		Knots: []float64{0, 2, 4, 7, 10, 14, 18, 22, 26, 30, 35, 40, 50, 60, 70}, Neighbours: 200, MostWeight: 4,
 		AbstainShare: 0.0025,
 	}
 }
@@ -191,10 +193,9 @@ type scored struct {
 
 // Calibrate computes the tails on photos that the model was not trained on.
 //
-// Photos of several sources need not be alike. A tail is the widest that any
-// source asks for, so that the interval keeps its promise for each of them and
-// not only for their mixture; a source counts only where it is large enough to
-// have such a tail at all. Where none is, the nearest photos of all count.
+// Photos of several sources need not be alike, and serving does not know the
+// source. The sources count alike as far as MostWeight lets them, so that the
+// promise is one for their even mixture and not only for the largest.
 func Calibrate(photos []Labelled, s Settings) (Calibration, error) {
 	c := Calibration{Method: Method, Coverage: s.Coverage, Score: s.Score, SpreadFloor: s.SpreadFloor, Quantile: s.Quantile, AbstainWidth: 2 * Oldest}
 	all := make([]scored, len(photos))
@@ -230,42 +231,26 @@ func local(all []scored, s Settings) ([]Knot, error) {
 	if len(s.Knots) == 0 || s.Neighbours < 1 {
 		return nil, errors.New("calibrate: knots and neighbours are needed")
 	}
-	bySource := map[string][]scored{}
-	for _, p := range all {
-		bySource[p.source] = append(bySource[p.source], p)
-	}
 	var knots []Knot
 	for _, at := range s.Knots {
-		var sets [][]scored
-		for _, source := range bySource {
-			sets = append(sets, nearest(source, at, s.Neighbours, s.Reach))
-		}
-		k, ok := widest(at, sets, s.Coverage)
-		if !ok {
-			k, ok = widest(at, [][]scored{nearest(all, at, s.Neighbours, math.Inf(1))}, s.Coverage)
-		}
-		if !ok {
-			return nil, tooFew(at, s.Coverage)
+		k, err := knot(at, nearest(all, at, s.Neighbours), s)
+		if err != nil {
+			return nil, err
 		}
 		knots = append(knots, k)
 	}
 	return knots, nil
 }
 
-// nearest returns the n photos, sorted by point estimate, that lie nearest to
-// at, and no further than reach.
-func nearest(photos []scored, at float64, n int, reach float64) []scored {
+// nearest returns the n photos, sorted by point estimate, that lie nearest to at.
+func nearest(photos []scored, at float64, n int) []scored {
 	first, _ := slices.BinarySearchFunc(photos, at, func(p scored, at float64) int { return cmp.Compare(p.point, at) })
 	last := first // photos[first:last] are taken
 	for last-first < n && (first > 0 || last < len(photos)) {
-		down := first > 0 && (last == len(photos) || at-photos[first-1].point <= photos[last].point-at)
-		switch {
-		case down && at-photos[first-1].point <= reach:
+		if first > 0 && (last == len(photos) || at-photos[first-1].point <= photos[last].point-at) {
 			first--
-		case !down && photos[last].point-at <= reach:
+		} else {
 			last++
-		default:
-			return photos[first:last]
 		}
 	}
 	return photos[first:last]
@@ -280,19 +265,15 @@ func binned(all []scored, s Settings) ([]Knot, error) {
 	starts := edges(all, s.Bins)
 	var knots []Knot
 	for i, from := range starts {
-		bySource := map[string][]scored{}
+		var bin []scored
 		for _, p := range all {
 			if p.point >= from && (i+1 == len(starts) || p.point < starts[i+1]) {
-				bySource[p.source] = append(bySource[p.source], p)
+				bin = append(bin, p)
 			}
 		}
-		var sets [][]scored
-		for _, source := range bySource {
-			sets = append(sets, source)
-		}
-		k, ok := widest(from, sets, s.Coverage)
-		if !ok {
-			return nil, tooFew(from, s.Coverage)
+		k, err := knot(from, bin, s)
+		if err != nil {
+			return nil, err
 		}
 		knots = append(knots, k)
 		if i+1 < len(starts) {
@@ -315,51 +296,55 @@ func edges(sorted []scored, n int) []float64 {
 	return starts
 }
 
-// widest returns the knot with the widest tails that any set asks for; a set
-// that is too small for such a tail does not count, and ok is false where all are.
-func widest(at float64, sets [][]scored, coverage float64) (k Knot, ok bool) {
-	k = Knot{At: at, Low: math.Inf(-1), High: math.Inf(-1), N: map[string]int{}}
-	tail := (1 - coverage) / 2
-	for _, set := range sets {
-		low, enough := upperTail(set, tail, func(p scored) float64 { return p.low })
-		if !enough {
-			continue
-		}
-		high, _ := upperTail(set, tail, func(p scored) float64 { return p.high })
-		ok = true
-		k.Low, k.High = max(k.Low, low), max(k.High, high)
-		for _, p := range set {
-			k.N[p.source]++
-		}
-	}
-	return k, ok
-}
-
-func tooFew(at, coverage float64) error {
-	return fmt.Errorf("calibrate: too few photos near %v years for a coverage of %v", at, coverage)
-}
-
-// leastInTail is how many scores must be expected in a tail for its edge to
-// be more than one photo's accident.
+// leastInTail is how many photos must be expected in a tail for its edge to be
+// more than one photo's accident.
 const leastInTail = 4
 
+// knot computes the tails of a set of photos.
+func knot(at float64, photos []scored, s Settings) (Knot, error) {
+	tail := (1 - s.Coverage) / 2
+	if float64(len(photos))*tail < leastInTail-tiny {
+		return Knot{}, fmt.Errorf("calibrate: %d photos near %v years are too few for a coverage of %v", len(photos), at, s.Coverage)
+	}
+	k := Knot{At: at, N: map[string]int{}}
+	for _, p := range photos {
+		k.N[p.source]++
+	}
+	most := 0
+	for _, n := range k.N {
+		most = max(most, n)
+	}
+	weights := make([]float64, len(photos))
+	for i, p := range photos {
+		weights[i] = min(float64(most)/float64(k.N[p.source]), max(1, s.MostWeight))
+	}
+	k.Low = upperTail(photos, weights, tail, func(p scored) float64 { return p.low })
+	k.High = upperTail(photos, weights, tail, func(p scored) float64 { return p.high })
+	return k, nil
+}
+
 // upperTail returns the score above which a new one falls with probability of at
-// most tail: the conformal quantile, the k-th smallest with k = ceil((n+1)(1-tail)).
-// ok is false where there are too few.
-func upperTail(set []scored, tail float64, score func(scored) float64) (edge float64, ok bool) {
-	n := len(set)
+// most tail: the conformal quantile of weighted scores (Tibshirani et al. 2019,
+// Conformal Prediction Under Covariate Shift, lemma 3), the new one's weight
+// being the mean of the others. With equal weights it is the k-th smallest of n
+// with k = ceil((n+1)(1-tail)).
+func upperTail(photos []scored, weights []float64, tail float64, score func(scored) float64) float64 {
+	order := make([]int, len(photos))
+	total := 0.0
+	for i, w := range weights {
+		order[i] = i
+		total += w
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score(photos[a]), score(photos[b])) })
 	// Floats make 20*(1-.05) a little more than 19, which must not round up.
-	const tiny = 1e-9
-	k := int(math.Ceil(float64(n+1)*(1-tail) - tiny))
-	if k > n || float64(n)*tail < leastInTail-tiny {
-		return 0, false
+	least := (total+total/float64(len(photos)))*(1-tail) - tiny
+	below := 0.0
+	for _, i := range order {
+		if below += weights[i]; below >= least {
+			return score(photos[i])
+		}
 	}
-	scores := make([]float64, n)
-	for i, p := range set {
-		scores[i] = score(p)
-	}
-	slices.Sort(scores)
-	return scores[k-1], true
+	return score(photos[order[len(order)-1]])
 }
 
 // abstainWidth is the width that only the asked share of photos passes, at least
