@@ -13,6 +13,10 @@ const (
 	ExportOutput = "probabilities" // [N, classes]
 )
 
+// trained precedes all names that the export makes, beside those of the frozen
+// part.
+const trained = "trained/"
+
 // Export writes the whole network as one ONNX file that takes the pixels of
 // crops: channels are turned, means subtracted, photo and mirror image averaged
 // (with mirror) inside. The frozen part is the backbone's file, pruned to the
@@ -22,7 +26,7 @@ func Export(p *Params, backbone []byte, backboneInput string, mean [3]float32, b
 	if err != nil {
 		return nil, err
 	}
-	e := &exporter{p: p}
+	e := &exporter{p: p, b: onnxfile.Builder{Prefix: trained}}
 	x := e.b.Input(ExportInput, onnxfile.Uint8, -1, size, size, 3)
 	x = e.b.Node("Cast", []string{x}, onnxfile.Attribute{Name: "to", Value: onnxfile.Float32})
 	x = e.b.Node("Transpose", []string{x}, onnxfile.Attribute{Name: "perm", Value: []int{0, 3, 1, 2}})
@@ -31,7 +35,7 @@ func Export(p *Params, backbone []byte, backboneInput string, mean [3]float32, b
 		x = e.b.Node("Concat", []string{x, flipped}, onnxfile.Attribute{Name: "axis", Value: 0})
 	}
 	x = e.b.Node("Gather", []string{x, e.b.Ints(2, 1, 0)}, onnxfile.Attribute{Name: "axis", Value: 1})
-	x = e.b.Node("Sub", []string{x, e.b.Floats("mean", onnxfile.Tensor{Dims: []int{1, 3, 1, 1}, Data: mean[:]})})
+	x = e.b.Node("Sub", []string{x, e.b.Floats(trained+"mean", onnxfile.Tensor{Dims: []int{1, 3, 1, 1}, Data: mean[:]})})
 	if x, err = e.b.Include(lower, x); err != nil {
 		return nil, err
 	}
@@ -68,12 +72,12 @@ func (e *exporter) weight(name string, dims []int, turn func(values []float32) [
 	if turn != nil {
 		values = turn(values)
 	}
-	return e.b.Floats("trained/"+name, onnxfile.Tensor{Dims: dims, Data: values})
+	return e.b.Floats(trained+name, onnxfile.Tensor{Dims: dims, Data: values})
 }
 
 func (e *exporter) body(b Body, x string) string {
-	zero := e.b.Floats("zero", onnxfile.Tensor{Data: []float32{0}})
-	six := e.b.Floats("six", onnxfile.Tensor{Data: []float32{6}})
+	zero := e.b.Floats(trained+"zero", onnxfile.Tensor{Data: []float32{0}})
+	six := e.b.Floats(trained+"six", onnxfile.Tensor{Data: []float32{6}})
 	for i := b.First; i <= Blocks; i++ {
 		in, out := blockChannels(max(i-1, 1)), blockChannels(i)
 		if i == 1 {

@@ -11,6 +11,8 @@ import (
 // Builder writes a model node by node. Each method that adds a node returns the
 // name of its output.
 type Builder struct {
+	Prefix string // of the names that it makes, for a model that includes another's
+
 	graph []byte
 	count int
 }
@@ -108,7 +110,7 @@ func attribute(a Attribute) []byte {
 
 // Include adds the nodes and weights of a model, whose one input is replaced by
 // the tensor input. It returns the name of the model's output. Names must not
-// meet those of the builder; those that Node makes contain a colon.
+// meet those of the builder: a model that a Builder made needs another Prefix.
 func (b *Builder) Include(model []byte, input string) (string, error) {
 	graph, err := graphOf(model)
 	if err != nil {
@@ -165,7 +167,7 @@ func (b *Builder) Model() []byte {
 
 func (b *Builder) unique(what string) string {
 	b.count++
-	return fmt.Sprintf("%s:%d", what, b.count)
+	return fmt.Sprintf("%s%s:%d", b.Prefix, what, b.count)
 }
 
 // valueInfo is a ValueInfoProto; without dims its shape is left open.

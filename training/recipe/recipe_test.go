@@ -24,7 +24,7 @@ func TestAblation(t *testing.T) {
 		if rates := r.Fit.Stages[0].Rates; strings.HasPrefix(a.Rows[i].Name, "frozen") && len(rates) != 1 {
 			t.Errorf("row %s trains %v", a.Rows[i].Name, rates)
 		}
-		if len(r.Fit.Groups) != 4 || r.Network.First != 10 {
+		if len(r.Fit.Groups) != 3 || r.Network.First != 10 {
 			t.Errorf("row %s lost what it does not change: %+v", a.Rows[i].Name, r)
 		}
 	}
