@@ -70,8 +70,9 @@ func (d *desk) publish(t *testing.T, c candidate) string {
 			m.Use = model.Production
 		}
 		files[m.Network.File], files[m.Detector.File] = []byte("network "+c.network), []byte("detector")
-		if !c.unmeasured {
-			files[gate.EvaluationName] = b
+		files[gate.EvaluationName] = b
+		if c.unmeasured {
+			delete(files, gate.EvaluationName)
 		}
 	})
 	published, _, err := d.Publish(t.Context(), os.DirFS(dir), "Ada")
