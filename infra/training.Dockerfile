@@ -28,6 +28,7 @@ RUN mkdir /out && cp "$(infra/onnxruntime.sh linux-amd64)" /out/
 # The face network that training begins with.
 FROM node:22-bookworm AS backbone
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+WORKDIR /src
 COPY infra/backbone.sh infra/backbone.sh
 RUN XDG_CACHE_HOME=/out infra/backbone.sh
 

@@ -45,7 +45,7 @@ func (p *Params) norm(x *graph.Node, name string) *graph.Node {
 	mean := graph.ReduceMean(fixed, axes...)
 	centred := graph.Sub(fixed, alongChannels(mean, x))
 	variance := graph.ReduceMean(graph.Square(centred), axes...)
-	inverse := graph.Inverse(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
+	inverse := graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
 	n := float64(x.Shape().Size() / channels)
 	p.moveStatistic(g, name+"/mean/statistic", mean)
 	p.moveStatistic(g, name+"/variance/statistic", graph.MulScalar(variance, n/max(n-1, 1))) // the unbiased one
