@@ -55,9 +55,11 @@ class Cache:
                     index = json.load(f)
                 if index["shape"] == shape and len(index["faces"]) == len(rows):
                     folders.append((folder, [p[0] for p in found], index))
-        if len(folders) != 1:
-            raise SystemExit(f"{len(folders)} caches of {part} with items of {shape}: run training fit first")
-        _, names, index = folders[0]
+        if not folders:
+            raise SystemExit(f"no cache of {part} with items of {shape}: run training fit first")
+        # Of several, by other versions of the crop, the newest.
+        folder, names, index = max(folders, key=lambda f: os.path.getmtime(f[1][0]))
+        print(f"{part}: {folder}", flush=True)
         self.views = [np.memmap(n[:-5] + ".u8", np.uint8, "r").reshape([-1, *shape]) for n in names]
         self.photos = [i for i, face in enumerate(index["faces"]) if face["code"] == "ok"]
         self.ages = np.array([float(r["age"]) for r in rows], np.float32)
