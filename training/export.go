@@ -104,7 +104,7 @@ func (f *exportFlags) export(ctx context.Context, j *job, date time.Time, stderr
 	}
 	n := j.recipe.Network
 	params := &net.Params{Ctx: j.run.Params.Ctx, Average: j.recipe.Fit.Average > 0}
-	network, err := net.Export(params, j.weights, backboneInput, mean, net.Body{First: n.First}, j.head(), face.Size, j.recipe.Fit.Mirror)
+	network, err := net.Export(params, j.weights, mean, net.Body{First: n.First}, j.head(), face.Size, j.recipe.Fit.Mirror)
 	if err != nil {
 		return nil, err
 	}

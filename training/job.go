@@ -162,8 +162,6 @@ func (f *runFlags) prepareMissing(ctx context.Context, j *job, stderr io.Writer)
 // mean is what the face backbone has subtracted from blue, green and red.
 var mean = [3]float32{103.939, 116.779, 123.68}
 
-const backboneInput = "input_1"
-
 func (j *job) openNetworks(detector, onnxruntime string) error {
 	library, err := onnx.Find(onnxruntime)
 	if err != nil {
@@ -202,7 +200,7 @@ func (j *job) frozen(first int) (*onnx.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := onnx.Open(lower, backboneInput, []string{cut}, onnx.Options{})
+	s, err := onnx.Open(lower, backbone.Input, []string{cut}, onnx.Options{})
 	if err != nil {
 		return nil, err
 	}

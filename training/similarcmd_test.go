@@ -21,6 +21,7 @@ import (
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/onnx/onnxtest"
+	"github.com/agequote/agequote/training/backbone"
 	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/net"
 	"github.com/agequote/agequote/training/onnxfile"
@@ -32,10 +33,10 @@ import (
 // 7 x 7 pixels: enough to tell two portraits apart.
 func coarse() []byte {
 	b := &onnxfile.Builder{}
-	x := b.Input(backboneInput, onnxfile.Float32, -1, 3, face.Size, face.Size)
+	x := b.Input(backbone.Input, onnxfile.Float32, -1, 3, face.Size, face.Size)
 	x = b.Node("AveragePool", []string{x}, onnxfile.Attribute{Name: "kernel_shape", Value: []int{32, 32}}, onnxfile.Attribute{Name: "strides", Value: []int{32, 32}})
-	b.NodeTo(backboneTensor, "Flatten", []string{x})
-	b.Output(backboneTensor, onnxfile.Float32, -1, 3*7*7)
+	b.NodeTo(backbone.Features, "Flatten", []string{x})
+	b.Output(backbone.Features, onnxfile.Float32, -1, 3*7*7)
 	return b.Model()
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/onnx"
+	"github.com/agequote/agequote/training/backbone"
 	"github.com/agequote/agequote/training/features"
 	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/net"
@@ -33,9 +34,6 @@ const (
 	modelFeatures    = "model"    // hidden layer of the new head of a mobilenet run
 	seedFeatures     = "seed"     // the 512-wide layer of a resnet34 run's head
 )
-
-// backboneTensor is the backbone's mean of the last map, [n, 1024].
-const backboneTensor = "global_pooling/Mean"
 
 // network turns an aligned crop into features, one crop at a time or several.
 type network struct {
@@ -106,11 +104,11 @@ func openBackbone(file string) (*network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read backbone: %w", err)
 	}
-	pruned, err := onnxfile.Prune(weights, backboneTensor)
+	pruned, err := onnxfile.Prune(weights, backbone.Features)
 	if err != nil {
 		return nil, err
 	}
-	session, err := onnx.Open(pruned, backboneInput, []string{backboneTensor}, onnx.Options{})
+	session, err := onnx.Open(pruned, backbone.Input, []string{backbone.Features}, onnx.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ const trained = "trained/"
 // crops: channels are turned, means subtracted, photo and mirror image averaged
 // (with mirror) inside. The frozen part is the backbone's file, pruned to the
 // block before b.First; the rest are the weights of p.
-func Export(p *Params, backbone []byte, backboneInput string, mean [3]float32, b Body, h Head, size int, mirror bool) ([]byte, error) {
+func Export(p *Params, backbone []byte, mean [3]float32, b Body, h Head, size int, mirror bool) ([]byte, error) {
 	lower, err := onnxfile.Prune(backbone, BlockTensor(b.First-1))
 	if err != nil {
 		return nil, err
