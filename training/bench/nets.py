@@ -101,7 +101,8 @@ def body(p, x, first):
 def head(p, x, training, dropout=0.0, own=False):
     """Logits of the ages from 0, of the last map."""
     mean = x.mean((2, 3))
-    f = F.dropout(torch.cat([mean, x.amax((2, 3))], 1), dropout, training)
+    f = torch.cat([mean, x.amax((2, 3))], 1)
+    f = F.dropout(F.layer_norm(f, f.shape[1:], eps=1e-3), dropout, training)
     h = F.dropout(F.relu(dense(p, f, "head/hidden")), dropout, training)
     logits = dense(p, h, "head/age")
     if own:

@@ -105,8 +105,8 @@ func (e *exporter) head(h Head, x string) string {
 	area := []onnxfile.Attribute{{Name: "axes", Value: []int{2, 3}}, {Name: "keepdims", Value: 0}}
 	mean := e.b.Node("ReduceMean", []string{x}, area...)
 	maximum := e.b.Node("ReduceMax", []string{x}, area...)
-	features := e.b.Node("Concat", []string{mean, maximum}, onnxfile.Attribute{Name: "axis", Value: 1})
 	const channels = 1024
+	features := e.standardised(e.b.Node("Concat", []string{mean, maximum}, onnxfile.Attribute{Name: "axis", Value: 1}))
 	hidden := e.b.Node("Relu", []string{e.dense("head/hidden", features, 2*channels, h.Hidden)})
 	logits := e.dense("head/age", hidden, h.Hidden, h.Classes)
 	if !h.Own {
@@ -114,6 +114,14 @@ func (e *exporter) head(h Head, x string) string {
 	}
 	own := e.b.Node("Relu", []string{e.dense("own/hidden", mean, channels, ownWidth)})
 	return e.b.Node("Add", []string{logits, e.dense("own/age", own, ownWidth, h.Classes)})
+}
+
+func (e *exporter) standardised(x string) string {
+	each := onnxfile.Attribute{Name: "axes", Value: []int{1}}
+	x = e.b.Node("Sub", []string{x, e.b.Node("ReduceMean", []string{x}, each)})
+	variance := e.b.Node("ReduceMean", []string{e.b.Node("Mul", []string{x, x})}, each)
+	epsilon := e.b.Floats(trained+"epsilon", onnxfile.Tensor{Data: []float32{standardEpsilon}})
+	return e.b.Node("Div", []string{x, e.b.Node("Sqrt", []string{e.b.Node("Add", []string{variance, epsilon})})})
 }
 
 func (e *exporter) dense(name, x string, in, out int) string {

@@ -95,3 +95,100 @@ func TestBackboneParity(t *testing.T) {
 		}
 	}
 }
+
+// TestExport runs the exported file, whose head has been drawn anew so that every
+// weight counts, and beside it the frozen blocks in ONNX Runtime and the rest as
+// a GoMLX graph, on a photo and its mirror image: the same mean of ages comes out.
+func TestExport(t *testing.T) {
+	onnxtest.Require(t)
+	backend := xlatest.Backend(t)
+	frozen, err := backbone.ONNX(backbonetest.Weights(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights, err := onnxfile.Tensors(frozen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first, classes, size = 12, 101, face.Size
+	r := rand.New(rand.NewPCG(2, 2))
+	p := &net.Params{Ctx: gomlx.New()}
+	body, head := net.Body{First: first}, net.Head{Classes: classes, Hidden: 8, Own: true}
+	if err := body.Load(p, weights); err != nil {
+		t.Fatal(err)
+	}
+	if err := head.Load(p, weights, r.NormFloat64); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"head/hidden/bias", "head/age/kernel", "head/age/bias"} {
+		values, dims, err := p.Values(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range values {
+			values[i] += float32(r.NormFloat64())
+		}
+		p.Set(name, values, dims...)
+	}
+	mean := [3]float32{103.939, 116.779, 123.68}
+	exported, err := net.Export(p, frozen, mean, body, head, size, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixels := make([]byte, size*size*3)
+	for i := range pixels {
+		pixels[i] = byte(r.IntN(256))
+	}
+	whole, err := onnx.Open(exported, net.ExportInput, []string{net.ExportOutput}, onnx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer whole.Close()
+	got, err := whole.RunBytes(pixels, 1, size, size, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	lower, err := onnxfile.Prune(frozen, net.BlockTensor(first-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps, err := onnx.Open(lower, backbone.Input, []string{net.BlockTensor(first - 1)}, onnx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer maps.Close()
+	planes := make([]float32, 2*3*size*size) // the photo, then its mirror image
+	for y := range size {
+		for x := range size {
+			for c := range 3 { // the network takes blue first
+				v := float32(pixels[(y*size+x)*3+2-c]) - mean[c]
+				planes[(c*size+y)*size+x] = v
+				planes[((3+c)*size+y)*size+size-1-x] = v
+			}
+		}
+	}
+	out, err := maps.Run(planes, 2, 3, size, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := net.MapShape(first-1, size)
+	e, err := gomlx.NewExec(backend, p.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
+		p := &net.Params{Ctx: ctx}
+		x = graph.TransposeAllAxes(x, 0, 2, 3, 1)
+		return graph.ReduceMean(graph.Softmax(head.Graph(p, body.Graph(p, x))), 0)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Finalize()
+	want, err := e.Exec(tensors.FromFlatDataAndDimensions(out[0], 2, shape[2], shape[0], shape[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, w := range tensors.MustCopyFlatData[float32](want[0]) {
+		if math.Abs(float64(got[0][k]-w)) > 1e-4 {
+			t.Errorf("probability of age %d is %v, want %v", k, got[0][k], w)
+		}
+	}
+}
