@@ -84,7 +84,7 @@ func Compute(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	}
 
 	p := pricer{
-		basis: premium.Basis{Table: table, Interest: product.Interest, Multiple: assessment.Rating},
+		basis: premium.Basis{Rates: table, Interest: product.Interest, Multiple: assessment.Rating},
 		loads: product.Loads,
 		mode:  in.mode(product),
 		term:  in.Facts.TermYears,
@@ -296,7 +296,7 @@ func (p *pricer) expect(q *casefile.Quote, a underwriting.Assessment, e *age.Est
 	if mass == 0 {
 		return nil
 	}
-	gross := p.loads.Gross(net)
+	gross := p.loads.Gross(net, p.sum, nil, 1)
 	q.ExpectedGrossCents = &gross
 	return nil
 }
@@ -310,7 +310,7 @@ func (p *pricer) at(age underwriting.PriceAge) (casefile.Amounts, error) {
 	if err != nil {
 		return casefile.Amounts{}, err
 	}
-	netCents, gross := premium.RoundCents(net), p.loads.Gross(net)
+	netCents, gross := premium.RoundCents(net), p.loads.Gross(net, p.sum, nil, 1)
 	modal := premium.Modal(gross, p.factor)
 	return casefile.Amounts{NetAnnualCents: &netCents, GrossAnnualCents: &gross, ModalCents: &modal}, nil
 }

@@ -123,7 +123,7 @@ func TestComputeOnItsOwnBasis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	basis := premium.Basis{Table: table, Interest: q.Basis.Interest, Multiple: q.Basis.Multiple}
+	basis := premium.Basis{Rates: table, Interest: q.Basis.Interest, Multiple: q.Basis.Multiple}
 	net, err := basis.NetAnnual(q.Basis.PriceAge, q.Basis.TermYears, q.Basis.SumCents)
 	if err != nil || premium.RoundCents(net) != *q.NetAnnualCents {
 		t.Errorf("net premium again = %v, %v, stored %d", net, err, *q.NetAnnualCents)
