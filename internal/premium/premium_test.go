@@ -1,11 +1,8 @@
 package premium_test
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"math"
-	"os"
 	"testing"
 	"time"
 
@@ -89,39 +86,6 @@ func risesWithAge(t *testing.T, b premium.Basis, age, term int) bool {
 		}
 	}
 	return true
-}
-
-// TestAgainstPymort compares with testdata/premiums.tsv, made by an
-// independent program with an independent reader: testdata/premiums.py.
-func TestAgainstPymort(t *testing.T) {
-	file, err := os.Open("testdata/premiums.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Scan() // header
-	n := 0
-	for ; lines.Scan(); n++ {
-		var table string
-		var age, term int
-		var interest, multiple, factor float64
-		var sum, wantNet, wantGross, wantModal int64
-		var loads premium.Loads
-		if _, err := fmt.Sscan(lines.Text(), &table, &age, &term, &interest, &multiple, &sum,
-			&loads.Loading, &loads.PolicyFeeCents, &factor, &wantNet, &wantGross, &wantModal); err != nil {
-			t.Fatal(err)
-		}
-		net := mustNet(t, premium.Basis{Rates: mustTable(t, table), Interest: interest, Multiple: multiple}, age, term, sum)
-		gross := loads.Gross(net, sum, nil, 1)
-		got := [3]int64{premium.RoundCents(net), gross, premium.Modal(gross, factor)}
-		if want := [3]int64{wantNet, wantGross, wantModal}; got != want {
-			t.Errorf("%s: net, gross, modal = %v, want %v", lines.Text(), got, want)
-		}
-	}
-	if n < 30 {
-		t.Errorf("%d cases, want the whole file", n)
-	}
 }
 
 func TestRounding(t *testing.T) {
