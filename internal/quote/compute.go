@@ -71,8 +71,8 @@ func Compute(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	if len(q.Basis.Tables) > 0 {
 		q.Basis.Table, q.Basis.TableName = q.Basis.Tables[0].Table, q.Basis.Tables[0].Name
 	}
-	p, err := newPricer(book, product, assessment, in)
-	if err != nil {
+	var p pricer
+	if err := p.set(book, product, &assessment, &in); err != nil {
 		return casefile.Quote{}, err
 	}
 	p.basisOf(&q.Basis)
@@ -202,8 +202,7 @@ func (in Input) badFacts(evidence *underwriting.Evidence) *underwriting.FieldsEr
 	} else {
 		err = in.Facts.Validate(in.ValuationDate)
 	}
-	var facts *underwriting.FieldsError
-	if errors.As(err, &facts) {
+	if facts, ok := errors.AsType[*underwriting.FieldsError](err); ok {
 		bad.Fields = append(bad.Fields, facts.Fields...)
 	}
 	return bad
@@ -247,7 +246,8 @@ func (in Input) frame(p *underwriting.Product, a underwriting.Assessment, e *und
 		q.Reasons = []underwriting.Reason{} // [] in JSON, not null: there are none
 	}
 	if in.Replaces != "" {
-		q.Replaces = &in.Replaces
+		replaces := in.Replaces // a pointer to in's own would put all of in on the heap
+		q.Replaces = &replaces
 	}
 	if e != nil {
 		q.Interval = &casefile.Band{Age: e.Age, Low: e.Low, High: e.High, Coverage: in.Estimate.Coverage}
@@ -262,12 +262,13 @@ func (in Input) frame(p *underwriting.Product, a underwriting.Assessment, e *und
 
 // principal returns the codes of the reasons that the customer is told.
 func principal(reasons []underwriting.Reason) []underwriting.Code {
-	codes := make([]underwriting.Code, 0, 4)
 	if len(reasons) == 0 {
-		return codes
+		return []underwriting.Code{}
 	}
-	for _, r := range underwriting.Principal(reasons) {
-		codes = append(codes, r.Code)
+	told := underwriting.Principal(reasons)
+	codes := make([]underwriting.Code, len(told))
+	for i, r := range told {
+		codes[i] = r.Code
 	}
 	return codes
 }

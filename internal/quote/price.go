@@ -24,10 +24,10 @@ type pricer struct {
 	cents []int64 // room for the amounts, which are pointers: one allocation for all
 }
 
-// newPricer takes the basis from the assessment and the product, or from the
-// caller where he states it.
-func newPricer(book *rulebook.Book, product *underwriting.Product, a underwriting.Assessment, in Input) (*pricer, error) {
-	p := &pricer{
+// set takes the basis from the assessment and the product, or from the caller
+// where he states it.
+func (p *pricer) set(book *rulebook.Book, product *underwriting.Product, a *underwriting.Assessment, in *Input) error {
+	*p = pricer{
 		basis:  premium.Basis{Interest: product.Interest, Multiple: a.Multiple},
 		loads:  product.Loads,
 		extras: a.Extras,
@@ -42,13 +42,13 @@ func newPricer(book *rulebook.Book, product *underwriting.Product, a underwritin
 		}
 	}
 	if len(a.Rates) == 0 {
-		return p, nil
+		return nil
 	}
 	var err error
-	if p.basis.Rates, err = book.Rates(a); err != nil {
-		return nil, fmt.Errorf("find rates: %w", err)
+	if p.basis.Rates, err = book.Rates(*a); err != nil {
+		return fmt.Errorf("find rates: %w", err)
 	}
-	return p, nil
+	return nil
 }
 
 // basisOf writes down what the premium is made of.
