@@ -43,6 +43,8 @@ func TestQuoteGolden(t *testing.T) {
 		{"json", with("--json")},
 		{"interval", with("--low", "60", "--high", "80", "--mode", "monthly")},
 		{"decline", with("--age", "17")},
+		{"rated", with("--answer", "cancer=yes", "--answer", "diabetes=yes", "--answer", "tests-pending=no", "--mode", "quarterly", "--sum", "1200000")},
+		{"explain", []string{"--age", "42.5", "--smoker", "no", "--height-cm", "170", "--weight-kg", "65", "--sum", "300000", "--term", "10", "--market", "EU", "--explain"}},
 		{"refer", with("--weight-kg", "40")},
 		{"exact", []string{"--age", "40", "--table", "3269", "--interest", "0.03", "--multiple", "1", "--sum", "250000.50", "--term", "20", "--json"}},
 		{"birth-date", []string{"--birth-date", "1984-11-25", "--sex", "male", "--tobacco", "former:0.5", "--height-cm", "180", "--weight-kg", "90",
@@ -73,7 +75,7 @@ func TestQuoteGolden(t *testing.T) {
 }
 
 func TestQuoteTellsAllBadFlagsAtOnce(t *testing.T) {
-	stdout, stderr, status := runQuote(t, "--low", "30", "--smoker", "maybe", "--sum", "1.234", "--valuation-date", "today", "--market", "CH")
+	stdout, stderr, status := runQuote(t, "--low", "30", "--smoker", "maybe", "--sum", "1.234", "--valuation-date", "today", "--market", "CH", "--mode", "weekly")
 	if status != 2 || stdout != "" {
 		t.Errorf("status %d, stdout %q, want 2 and nothing", status, stdout)
 	}

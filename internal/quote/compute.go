@@ -3,6 +3,7 @@ package quote
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/agequote/agequote/internal/age"
@@ -54,32 +55,43 @@ type Exact struct {
 // that cannot be used come back as one *underwriting.FieldsError naming every
 // bad field; any other error is a fault of the rule book.
 func Compute(book *rulebook.Book, in Input) (casefile.Quote, error) {
+	q, _, err := compute(book, in)
+	return q, err
+}
+
+// working is what a quote was made with, for its explanation.
+type working struct {
+	product    *underwriting.Product
+	assessment underwriting.Assessment
+	pricer     pricer
+}
+
+func compute(book *rulebook.Book, in Input) (q casefile.Quote, w working, err error) {
 	in.ValuationDate = dateOf(in.ValuationDate)
 	evidence := in.evidence()
 	product, stated, err := prepare(book, in, evidence)
 	if err != nil {
-		return casefile.Quote{}, err
+		return casefile.Quote{}, w, err
 	}
-	assessment, err := underwriting.DecideRated(product, in.Facts, stated, evidence, in.ValuationDate)
-	if err != nil {
-		return casefile.Quote{}, err
+	w.product = product
+	if w.assessment, err = underwriting.DecideRated(product, in.Facts, stated, evidence, in.ValuationDate); err != nil {
+		return casefile.Quote{}, w, err
 	}
-	q := in.frame(product, assessment, evidence)
-	if q.Basis.Tables, q.Hashes.Tables, err = tables(book, assessment); err != nil {
-		return casefile.Quote{}, err
+	q = in.frame(product, w.assessment, evidence)
+	if q.Basis.Tables, q.Hashes.Tables, err = tables(book, w.assessment); err != nil {
+		return casefile.Quote{}, w, err
 	}
 	if len(q.Basis.Tables) > 0 {
 		q.Basis.Table, q.Basis.TableName = q.Basis.Tables[0].Table, q.Basis.Tables[0].Name
 	}
-	var p pricer
-	if err := p.set(book, product, &assessment, &in); err != nil {
-		return casefile.Quote{}, err
+	if err := w.pricer.set(book, product, &w.assessment, &in); err != nil {
+		return casefile.Quote{}, w, err
 	}
-	p.basisOf(&q.Basis)
-	if err := p.fill(&q, assessment, in.Estimate); err != nil {
-		return casefile.Quote{}, fmt.Errorf("price: %w", err)
+	w.pricer.basisOf(&q.Basis)
+	if err := w.pricer.fill(&q, w.assessment, in.Estimate); err != nil {
+		return casefile.Quote{}, w, fmt.Errorf("price: %w", err)
 	}
-	return q, nil
+	return q, w, nil
 }
 
 // tables returns the assessment's tables by name, and the hash of their files.
@@ -95,7 +107,8 @@ func tables(book *rulebook.Book, a underwriting.Assessment) ([]casefile.TableSha
 		if err != nil {
 			return nil, "", fmt.Errorf("read table %d: %w", r.Number, err)
 		}
-		shares[i] = casefile.TableShare{Table: r.Number, Name: t.Name, Share: r.Share}
+		// The rates use the first share as it is; 1 - 0.55 is no plain 0.45.
+		shares[i] = casefile.TableShare{Table: r.Number, Name: t.Name, Share: math.Round(r.Share*1e9) / 1e9}
 		numbers = append(numbers, r.Number)
 	}
 	hash, err := book.TablesHash(numbers...)
