@@ -4,19 +4,27 @@ import (
 	"bytes"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/agequote/agequote/internal/premium"
 	"github.com/agequote/agequote/rules"
 )
 
+// parsed holds the tables that a test has read already: they never change.
+var parsed sync.Map
+
 // mustTable parses one of the project's tables.
 func mustTable(tb testing.TB, number string) *premium.Table {
 	tb.Helper()
+	if table, ok := parsed.Load(number); ok {
+		return table.(*premium.Table)
+	}
 	table, err := premium.ParseXTbML(bytes.NewReader(mustRead(tb, "tables/t"+number+".xml")))
 	if err != nil {
 		tb.Fatal(err)
 	}
+	parsed.Store(number, table)
 	return table
 }
 
