@@ -90,6 +90,11 @@ func TestNetAnnualRefuses(t *testing.T) {
 	if _, err := b.NetAnnual(110, 12, 1); !errors.Is(err, premium.ErrOutsideTable) {
 		t.Errorf("a term past the table's end: %v, want ErrOutsideTable", err)
 	}
+	for _, term := range []int{132, math.MaxInt} {
+		if _, err := b.NetAnnual(0, term, 1); !errors.Is(err, premium.ErrOutsideTable) {
+			t.Errorf("a term of %d: %v, want ErrOutsideTable", term, err)
+		}
+	}
 }
 
 // BenchmarkNetAnnual takes turns with the plain way, so that x-plain, the time
@@ -104,11 +109,29 @@ func BenchmarkNetAnnual(b *testing.B) {
 			mustNet(b, basis, 40, 20, 25_000_000)
 		}
 		t1 := time.Now()
-		for range 100 {
-			plainNet(b, basis, 40, 20, 25_000_000)
-		}
+		plainNet(b, basis, 40, 20, 25_000_000)
 		own, plain = own+t1.Sub(t0), plain+time.Since(t1)
 	}
 	b.ReportMetric(float64(own.Nanoseconds())/float64(b.N)/100, "ns/premium")
-	b.ReportMetric(own.Seconds()/plain.Seconds(), "x-plain")
+	b.ReportMetric(own.Seconds()/plain.Seconds()/100, "x-plain")
+}
+
+// BenchmarkExpected is the dearest part of a quote: a distribution that leaves
+// no adult age out, on each kind of rates.
+func BenchmarkExpected(b *testing.B) {
+	distribution := make([]float64, 101)
+	for k := range distribution {
+		distribution[k] = 1. / 101
+	}
+	for name, r := range allRates(b) {
+		b.Run(name, func(b *testing.B) {
+			basis := premium.Basis{Rates: r, Interest: 0.03, Multiple: 1}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := basis.Expected(distribution, 19, 75, 20, 25_000_000); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

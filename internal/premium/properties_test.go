@@ -190,15 +190,15 @@ func TestExpectedIsAMean(t *testing.T) {
 		if want := mustNet(t, b, age, term, 25_000_000); err != nil || got != want {
 			t.Errorf("%s: expected over one age %v, %v, want the premium %v", name, got, err, want)
 		}
-		got, _, err = b.Expected(many, lowest, highest, term, 25_000_000)
+		got, mass, err := b.Expected(many, lowest, highest, term, 25_000_000)
 		if err != nil || aboveRounding(least, got) || aboveRounding(got, most) {
 			t.Errorf("%s: expected %v, %v, outside %v to %v", name, got, err, least, most)
 		}
 		for k := range many {
 			many[k] *= 0.25
 		}
-		if again, _, _ := b.Expected(many, lowest, highest, term, 25_000_000); again != got {
-			t.Errorf("%s: expected %v, %v with a quarter of every mass", name, got, again)
+		if again, share, _ := b.Expected(many, lowest, highest, term, 25_000_000); again != got || share != mass {
+			t.Errorf("%s: expected %v over %v, %v over %v with a quarter of every mass", name, got, mass, again, share)
 		}
 	})
 }

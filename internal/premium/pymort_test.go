@@ -81,19 +81,9 @@ func (r row) loads() (l premium.Loads, extras []premium.FlatExtra) {
 	return l, extras
 }
 
-// tables parses each table once.
-type tables map[string]*premium.Table
-
-func (ts tables) get(tb testing.TB, number string) *premium.Table {
-	if ts[number] == nil {
-		ts[number] = mustTable(tb, number)
-	}
-	return ts[number]
-}
-
-func (ts tables) basis(r row) premium.Basis {
+func (r row) basis() premium.Basis {
 	on := func(number string) premium.Rates {
-		rates, err := ts.get(r.tb, number).On(premium.AgeBasis(r.cells["basis"]))
+		rates, err := mustTable(r.tb, number).On(premium.AgeBasis(r.cells["basis"]))
 		if err != nil {
 			r.tb.Fatal(err)
 		}
@@ -110,10 +100,10 @@ func (ts tables) basis(r row) premium.Basis {
 // an independent program on independently read tables. Sums of 1 within 1e-12,
 // money to the cent: a tenth of the cases lie on a half cent exactly.
 func TestAgainstPymort(t *testing.T) {
-	rows, ts := pymortFile(t, "premiums.tsv"), tables{}
+	rows := pymortFile(t, "premiums.tsv")
 	outside := 0
 	for _, r := range rows {
-		b, age, term, sum := ts.basis(r), r.int("age"), r.int("term"), int64(r.number("sum_cents"))
+		b, age, term, sum := r.basis(), r.int("age"), r.int("term"), int64(r.number("sum_cents"))
 		values, err := b.Values(age, term)
 		if r.cells["net"] == "-" {
 			outside++
@@ -149,11 +139,11 @@ func close12(a, b float64) bool { return math.Abs(a-b) <= 1e-12*math.Max(1e-6, m
 // the ages and years at which the rates begin and end.
 func TestRatesAgainstPymort(t *testing.T) {
 	type span struct{ min, max, period int }
-	ts, spans := tables{}, map[string]span{}
+	spans := map[string]span{}
 	rows := pymortFile(t, "rates.tsv")
 	for _, r := range rows {
 		number, age, year := r.cells["table"], r.int("age"), r.int("year")
-		table := ts.get(t, number)
+		table := mustTable(t, number)
 		s, seen := spans[number]
 		if !seen {
 			s.min = age
@@ -172,13 +162,13 @@ func TestRatesAgainstPymort(t *testing.T) {
 		}
 	}
 	for number, want := range spans {
-		table := ts[number]
+		table := mustTable(t, number)
 		if got := (span{table.MinAge(), table.MaxAge(), table.SelectPeriod()}); got != want {
 			t.Errorf("table %s: ages and select period %v, want %v", number, got, want)
 		}
 	}
-	if len(ts) != len(tableNames(t)) {
-		t.Errorf("%d tables, want all %d", len(ts), len(tableNames(t)))
+	if len(spans) != len(tableNames(t)) {
+		t.Errorf("%d tables, want all %d", len(spans), len(tableNames(t)))
 	}
-	t.Logf("%d rates of %d tables", len(rows), len(ts))
+	t.Logf("%d rates of %d tables", len(rows), len(spans))
 }

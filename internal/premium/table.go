@@ -80,7 +80,7 @@ func (t *Table) fill(q []float64, issueAge int) error {
 		return nil
 	}
 	i := issueAge + n - t.ultimateMin
-	if issueAge < t.MinAge() || i < 0 || i > len(t.ultimate)-(len(q)-n) {
+	if i < 0 || i > len(t.ultimate)-(len(q)-n) {
 		return t.outside()
 	}
 	copy(q[n:], t.ultimate[i:])

@@ -333,6 +333,34 @@ func (p *Product) levelName(level int) string {
 	return ""
 }
 
+// OutcomeText says in words what a cell of the chart leads to.
+func (p *Product) OutcomeText(o Outcome) string {
+	switch {
+	case o.Decision != "":
+		return string(o.Decision)
+	case o.Steps > 0:
+		return Rating(o.Steps)
+	}
+	return p.levelName(o.Level)
+}
+
+// YesText says in words what a yes to a question does.
+func (p *Product) YesText(e Effect) string {
+	switch {
+	case e.Decline:
+		return "declines"
+	case e.PostponeMonths > 0:
+		return fmt.Sprintf("postpones by %d months", e.PostponeMonths)
+	case e.Refer:
+		return "refers to a person"
+	case e.Steps > 0:
+		return fmt.Sprintf("rates %d steps, mortality %s", e.Steps, percent(e.Steps))
+	case e.Level > 0:
+		return "class " + p.levelName(e.Level) + " at best"
+	}
+	return extraText(e.Extra)
+}
+
 // MaxQuestions is how many questions a product may ask.
 const MaxQuestions = 8
 
