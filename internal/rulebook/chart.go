@@ -127,6 +127,9 @@ func (f *chartFile) build(levels []string, unisex bool, minAge, maxAge int) (und
 		c.shape(fmt.Sprintf("panels[%d]", i), &chart.Panels[i])
 	}
 	if len(c.problems) == 0 {
+		for i := range chart.Panels {
+			carry(&chart.Panels[i])
+		}
 		c.covers(f.Panels, minAge, maxAge)
 		c.neverMilder(chart.Panels)
 	}
@@ -164,6 +167,27 @@ func (c *checker) shape(at string, p *underwriting.Panel) {
 			milder, stricter = stricter, milder
 		}
 		c.require(stricter.Stricter(milder), fmt.Sprintf("%s.outcomes[%d]", at, i), "outcomes must get stricter away from the best one")
+	}
+}
+
+// carry gives each referring outcome the rating steps of the rated ones between
+// it and the best: they count towards the product's limit of ratings. Else a
+// build that is rated, and with other ratings declined, would be only referred
+// where it gets worse.
+func carry(p *underwriting.Panel) {
+	best := 0
+	for i, o := range p.Outcomes {
+		if p.Outcomes[best].Stricter(o) {
+			best = i
+		}
+	}
+	for i := range p.Outcomes {
+		if p.Outcomes[i].Decision != underwriting.Refer {
+			continue
+		}
+		for _, o := range p.Outcomes[min(i, best) : max(i, best)+1] {
+			p.Outcomes[i].Steps = max(p.Outcomes[i].Steps, o.Steps)
+		}
 	}
 }
 

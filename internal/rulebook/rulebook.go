@@ -87,9 +87,10 @@ func LoadDraft(fsys fs.FS) (*Book, error) { return (&loader{}).load(fsys) }
 
 // loader loads one book. Files that it has read before, told by name and hash,
 // it takes from cache where there is one: the tests load the book thousands of
-// times with one file changed.
+// times with one file changed, and keep none of those: they freeze it.
 type loader struct {
-	cache map[string]any
+	cache  map[string]any
+	frozen bool
 
 	products  []*productFile
 	classes   []*classesFile
@@ -164,9 +165,7 @@ func readOne[T any](l *loader, fsys fs.FS, name string, parse func(name string, 
 		return known.content.(T), known.err
 	}
 	content, err := parse(name, raw)
-	if l.cache != nil {
-		l.cache[key] = parsed{content, err}
-	}
+	l.remember(key, parsed{content, err})
 	return content, err
 }
 
@@ -195,51 +194,56 @@ func (l *loader) readTables(fsys fs.FS) error {
 			return fmt.Errorf("list mortality tables: %w", err)
 		}
 		name := path.Join("tables", e.Name())
-		raw, err := fs.ReadFile(fsys, name)
+		file, err := l.readTable(fsys, name)
 		if err != nil {
-			return fmt.Errorf("read mortality table: %w", err)
+			return err
 		}
-		hash := l.hash(name, raw)
-		hashes[number] = hash
+		hashes[number] = file.hash
 		// Fifty tables take a quarter of a second to parse and a quote needs
 		// one or two, so a cold function would pay for what it never uses.
 		entry := index.byNumber[number]
-		l.book.tables[number] = sync.OnceValues(func() (parsedTable, error) { return l.parseTable(name, raw, hash, entry) })
+		l.book.tables[number] = sync.OnceValues(func() (parsedTable, error) { return l.parseTable(name, file, entry) })
 	}
 	return index.checkFiles(hashes)
 }
 
-// hashed is what the cache, which only tests have, knows a table's file by:
-// they change none to another of the same size.
-type hashed struct {
-	size int
+// tableBytes are a table's file and its hash.
+type tableBytes struct {
+	raw  []byte
 	hash string
 }
 
-// hash returns the hash of a table's file.
-func (l *loader) hash(name string, raw []byte) string {
-	if known, ok := l.cache["hash "+name].(hashed); ok && len(raw) == known.size {
-		return known.hash
+// readTable reads a table's file. The cache, which only tests have, knows it by
+// its name: they change no table.
+func (l *loader) readTable(fsys fs.FS, name string) (tableBytes, error) {
+	if known, ok := l.cache[name].(tableBytes); ok {
+		return known, nil
 	}
-	h := digest.Of(raw)
-	if l.cache != nil {
-		l.cache["hash "+name] = hashed{len(raw), h}
+	raw, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return tableBytes{}, fmt.Errorf("read mortality table: %w", err)
 	}
-	return h
+	t := tableBytes{raw, digest.Of(raw)}
+	l.remember(name, t)
+	return t, nil
 }
 
-func (l *loader) parseTable(name string, raw []byte, hash string, entry tableEntry) (parsedTable, error) {
-	key := name + " " + hash
+func (l *loader) remember(key string, value any) {
+	if l.cache != nil && !l.frozen {
+		l.cache[key] = value
+	}
+}
+
+func (l *loader) parseTable(name string, file tableBytes, entry tableEntry) (parsedTable, error) {
+	key := name + " " + file.hash
 	known, ok := l.cache[key].(parsedTable)
 	if !ok {
-		t, err := premium.ParseXTbML(bytes.NewReader(raw))
+		t, err := premium.ParseXTbML(bytes.NewReader(file.raw))
 		if err != nil {
 			return parsedTable{}, fmt.Errorf("%s: %w", name, err)
 		}
-		known = parsedTable{table: t, hash: hash}
-		if l.cache != nil {
-			l.cache[key] = known
-		}
+		known = parsedTable{table: t, hash: file.hash}
+		l.remember(key, known)
 	}
 	t := known.table
 	if t.Number != entry.Number || t.Name != entry.Name || t.MinAge() != entry.MinAge || t.MaxAge() != entry.MaxAge {

@@ -231,6 +231,15 @@ func TestProductInForce(t *testing.T) {
 	}
 }
 
+// BenchmarkLoad is what a cold function pays.
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		if _, err := rulebook.Load(rules.FS); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestTablesAreSharedAndHashed(t *testing.T) {
 	b, err := rulebook.Load(rules.FS)
 	if err != nil {
@@ -269,6 +278,9 @@ func FuzzLoad(f *testing.F) {
 		f.Add(i, []byte(read(f, name)))
 	}
 	load := rulebook.CachingLoader()
+	if _, err := load(rules.FS); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, which int, file []byte) {
 		if which < 0 || which >= len(names) {
 			return

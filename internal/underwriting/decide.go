@@ -310,6 +310,7 @@ func (d *decider) build() bool {
 	value, limit := fmt.Sprintf("%g cm, %g kg", f.HeightCM, f.WeightKG), p.Chart.limit(f.Sex, age, f.HeightCM)
 	switch {
 	case !ok || outcome.Decision == Refer:
+		d.steps += outcome.Steps
 		d.add(Refer, BuildOutsideClass, ruleBuild, value, limit)
 		d.block(BuildOutsideClass)
 		return false

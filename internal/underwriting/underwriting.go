@@ -221,7 +221,7 @@ type Row struct {
 // steps on the worst class, a person, or a decline.
 type Outcome struct {
 	Level    int      // the best class that is open
-	Steps    int      // more than 0: rated on the worst class
+	Steps    int      // more than 0: rated on the worst class; where referred, what counts towards the limit of ratings
 	Decision Decision // Refer or Decline; empty where there is a class
 }
 
