@@ -57,6 +57,9 @@ func (p *pricer) basisOf(b *casefile.Basis) {
 	b.Loading, b.PolicyFeeCents, b.ModalFactor = p.loads.Loading, p.loads.PolicyFeeCents, p.factor
 	b.BandFactor = premium.BandFactor(p.loads.Bands, p.sum)
 	b.SumCents, b.TermYears = p.sum, p.term
+	if len(p.extras) > 0 {
+		b.FlatExtras = make([]casefile.FlatExtra, 0, len(p.extras))
+	}
 	for _, e := range p.extras {
 		b.FlatExtras = append(b.FlatExtras, casefile.FlatExtra{PerMille: e.PerMille, Years: e.Years})
 	}
@@ -155,17 +158,18 @@ func (p *pricer) keep(cents int64) *int64 {
 // schedule returns the premium from each policy year in which it changes, nil
 // where no flat extra ends before the term does.
 func (p *pricer) schedule(net float64) []casefile.Step {
-	var years []int
+	var room [underwriting.MaxQuestions + 1]int // an extra comes from a question
+	years := append(room[:0], 1)
 	for _, e := range p.extras {
 		if e.Years > 0 && e.Years < p.term {
 			years = append(years, e.Years+1)
 		}
 	}
-	if years == nil {
+	if len(years) == 1 {
 		return nil
 	}
 	slices.Sort(years)
-	years = slices.Compact(append([]int{1}, years...))
+	years = slices.Compact(years)
 	steps := make([]casefile.Step, len(years))
 	for i, year := range years {
 		gross := p.loads.Gross(net, p.sum, p.extras, year)

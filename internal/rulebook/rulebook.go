@@ -42,6 +42,7 @@ type Book struct {
 	files    []File
 	history  []Record
 	rates    sync.Map // ratesKey: premium.Rates
+	pairs    sync.Map // [2]int, numbers of tables: their TablesHash
 }
 
 type parsedTable struct {
@@ -480,6 +481,21 @@ func (b *Book) CheckTables() error {
 // SHA-256 of its file's bytes; that of several is the hash of their hashes,
 // sorted and joined by newlines.
 func (b *Book) TablesHash(numbers ...int) (string, error) {
+	if len(numbers) == 2 { // a blend: every unisex quote asks for the same few
+		key := [2]int{numbers[0], numbers[1]}
+		if known, ok := b.pairs.Load(key); ok {
+			return known.(string), nil
+		}
+		hash, err := b.tablesHash(numbers)
+		if err == nil {
+			b.pairs.Store(key, hash)
+		}
+		return hash, err
+	}
+	return b.tablesHash(numbers)
+}
+
+func (b *Book) tablesHash(numbers []int) (string, error) {
 	hashes := make([]string, 0, len(numbers))
 	for _, n := range numbers {
 		t, err := b.parsed(n)

@@ -157,6 +157,9 @@ func (d *decider) add(decision Decision, code Code, rule, value, limit string) {
 
 func (d *decider) note(r Reason) {
 	r.Sentence = r.Code.Sentence()
+	if d.out.Reasons == nil {
+		d.out.Reasons = make([]Reason, 0, 4) // most have no more: one allocation
+	}
 	d.out.Reasons = append(d.out.Reasons, r)
 	if r.Decision.severity() > d.out.Decision.severity() {
 		d.out.Decision = r.Decision
@@ -474,12 +477,12 @@ func Rating(steps int) string { return string(rune('A' + steps - 1)) }
 // more a step.
 func Multiple(steps int) float64 { return 1 + 0.25*float64(steps) }
 
-func percent(steps int) string { return fmt.Sprintf("+%d%%", 25*steps) }
+func percent(steps int) string { return "+" + strconv.Itoa(25*steps) + "%" }
 
 func extraText(e premium.FlatExtra) string {
-	text := fmt.Sprintf("%.2f per 1,000 a year", e.PerMille)
+	text := strconv.FormatFloat(e.PerMille, 'f', 2, 64) + " per 1,000 a year"
 	if e.Years > 0 {
-		text += fmt.Sprintf(" for %d years", e.Years)
+		text += " for " + strconv.Itoa(e.Years) + " years"
 	}
 	return text
 }
