@@ -38,12 +38,17 @@ plain quote. A declined or referred application is a result, not a failure.
 its ends and at its middle, and the stated age is held against it. Without
 --age the middle of the interval is priced.
 
---table prices on a table as it stands: ages are read on the table's own age
-basis, and the product's limits of age, sum and term give way to the table's.
-The class, and so the multiple, is still found by build where height and weight
-are given; --class or --multiple overrides it, and without any of them the
-multiple is 1. Expenses and modes stay the product's. rules/tables/index.tsv
-lists the tables.
+--answer answers a question of the product with yes or no, once for each; a
+question that is not answered counts as answered with no. docs/rules.md has the
+questions.
+
+--explain tells how the premium came about, line by line.
+
+--table, --interest, --class and --multiple price on exactly that basis: the
+multiple is 1 unless given, and no rating, flat extra or discount for large sums
+counts. On a stated table ages are read on the table's own age basis, and the
+product's limits of age, sum and term give way to the table's. Expenses and
+modes stay the product's. rules/tables/tables.yaml lists the tables.
 `,
 		flags: func(fs *flag.FlagSet) func(context.Context, *env, []string) error {
 			q := registerQuoteFlags(fs)
@@ -68,6 +73,7 @@ type quoteFlags struct {
 	exact     quote.Exact
 	bad       underwriting.FieldsError
 	asJSON    bool
+	explain   bool
 }
 
 func registerQuoteFlags(fs *flag.FlagSet) *quoteFlags {
@@ -86,7 +92,8 @@ func registerQuoteFlags(fs *flag.FlagSet) *quoteFlags {
 	fs.IntVar(&f.TermYears, "term", 0, "term in whole `years`")
 	fs.StringVar(&f.Market, "market", "US", "two-letter code of the `market`")
 	fs.StringVar(&f.Product, "product", "", "product `id`; the market's default where not given")
-	fs.StringVar(&f.Mode, "mode", "", "`annual|monthly` instalments; the product's default where not given")
+	fs.StringVar(&f.Mode, "mode", "", "`MODE` of payment: "+strings.Join(underwriting.Modes, ", ")+"; the product's default where not given")
+	fs.Func("answer", "`ID=yes|no` to a question of the product; may be repeated", q.answer)
 	fs.StringVar(&q.valuation, "valuation-date", "", "date of valuation, `YYYY-MM-DD`; today where not given")
 	fs.Func("table", "`number` of a Society of Actuaries' table to price on", func(s string) error {
 		n, err := strconv.Atoi(s)
@@ -97,7 +104,24 @@ func registerQuoteFlags(fs *flag.FlagSet) *quoteFlags {
 	fs.StringVar(&q.exact.Class, "class", "", "`class` to price in, such as \"Preferred Plus\"")
 	optionalFloat(fs, &q.exact.Multiple, "multiple", "`multiple` of the table's mortality, 1.5 for 150%")
 	fs.BoolVar(&q.asJSON, "json", false, "print the quote as one JSON line")
+	fs.BoolVar(&q.explain, "explain", false, "tell how the premium came about, line by line")
 	return q
+}
+
+// answer notes one answer. The product says which questions there are.
+func (q *quoteFlags) answer(s string) error {
+	id, answer, _ := strings.Cut(s, "=")
+	if id == "" || answer != "yes" && answer != "no" {
+		return errors.New("want ID=yes or ID=no")
+	}
+	if _, again := q.facts.Answers[id]; again {
+		return fmt.Errorf("%s is answered twice", id)
+	}
+	if q.facts.Answers == nil {
+		q.facts.Answers = map[string]bool{}
+	}
+	q.facts.Answers[id] = answer == "yes"
+	return nil
 }
 
 func optionalFloat(fs *flag.FlagSet, to **float64, name, usage string) {
@@ -116,8 +140,11 @@ func (q *quoteFlags) run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("load rules: %w", err)
 	}
+	if q.explain && q.asJSON {
+		return usagef("quote: give either --explain or --json, not both")
+	}
 	in := q.input(e.now())
-	result, err := quote.Compute(book, in)
+	result, explanation, err := quote.Explain(book, in)
 	var facts *underwriting.FieldsError
 	if errors.As(err, &facts) {
 		q.bad.Fields = append(q.bad.Fields, facts.Fields...)
@@ -137,7 +164,11 @@ func (q *quoteFlags) run(e *env) error {
 		_, err = e.stdout.Write(line)
 		return err
 	}
-	return printQuote(e.stdout, result)
+	if err := printQuote(e.stdout, result); err != nil || !q.explain {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "\nHow the premium came about\n\n%s", explanation)
+	return err
 }
 
 // badQuoteFlags tells all bad flags at once. A flag that could not be read is
@@ -226,21 +257,45 @@ func printQuote(out io.Writer, q casefile.Quote) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Decision:  %s\n", q.Decision)
 	if q.Class != "" {
-		fmt.Fprintf(&text, "Class:     %s\n", q.Class)
+		fmt.Fprintf(&text, "Class:     %s\n", ratedClass(q))
 	}
-	fmt.Fprintf(&text, "Cover:     %s %s for %d years\n", money(q.Basis.SumCents), q.Currency, q.Basis.TermYears)
-	fmt.Fprintf(&text, "Basis:     table %d, interest %g, multiple %g\n", q.Basis.Table, q.Basis.Interest, q.Basis.Multiple)
-	fmt.Fprintf(&text, "Stands:    %s to %s\n\n", q.ValuationDate, q.Expires)
+	if q.Basis.SumCents != 0 { // facts that cannot be used have no basis
+		fmt.Fprintf(&text, "Cover:     %s %s for %d years, product %s\n", money(q.Basis.SumCents), q.Currency, q.Basis.TermYears, q.Basis.Product)
+	}
+	printBasis(&text, q.Basis)
+	if q.Expires != "" {
+		fmt.Fprintf(&text, "Stands:    %s to %s\n", q.ValuationDate, q.Expires)
+	}
+	fmt.Fprintln(&text)
 	if err := printPremiums(&text, q); err != nil {
 		return fmt.Errorf("print premiums: %w", err)
+	}
+	for _, s := range q.Schedule {
+		fmt.Fprintf(&text, "From year %d: %s gross a year, %s %s\n", s.FromYear, money(s.GrossAnnualCents), money(s.ModalCents), q.Mode)
 	}
 	if len(q.Reasons) > 0 {
 		fmt.Fprint(&text, "\nReasons:\n")
 	}
 	for _, r := range q.Reasons {
-		fmt.Fprintf(&text, "  %s: %s (%s, limit %s)\n", r.Code, r.Sentence, r.Value, r.Limit)
+		fmt.Fprintf(&text, "  %s: %s (%s: %s, limit %s)", r.Code, r.Sentence, r.Rule, r.Value, r.Limit)
+		if r.Effect != "" {
+			fmt.Fprintf(&text, " Effect: %s.", r.Effect)
+		}
+		fmt.Fprintln(&text)
 	}
-	fmt.Fprintln(&text)
+	if len(q.Principal) > 0 && len(q.Principal) < len(q.Reasons) {
+		fmt.Fprint(&text, "The customer is told: ")
+		for i, code := range q.Principal {
+			if i > 0 {
+				fmt.Fprint(&text, ", ")
+			}
+			fmt.Fprint(&text, code)
+		}
+		fmt.Fprintln(&text)
+	}
+	if len(q.Notices) > 0 {
+		fmt.Fprintln(&text)
+	}
 	for _, n := range q.Notices {
 		fmt.Fprintln(&text, n)
 	}
@@ -248,10 +303,44 @@ func printQuote(out io.Writer, q casefile.Quote) error {
 	return err
 }
 
-func printPremiums(out io.Writer, q casefile.Quote) error {
-	// A trailing tab makes tabwriter close the last column, so that the
-	// amounts line up on the right.
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
+// ratedClass is the class with its rating and flat extras.
+func ratedClass(q casefile.Quote) string {
+	class := q.Class
+	if q.Basis.Rating != "" {
+		class += ", table rating " + q.Basis.Rating
+	}
+	for _, e := range q.Basis.FlatExtras {
+		class += fmt.Sprintf(", flat extra %g per 1,000", e.PerMille)
+		if e.Years > 0 {
+			class += fmt.Sprintf(" for %d years", e.Years)
+		}
+	}
+	return class
+}
+
+func printBasis(text *strings.Builder, b casefile.Basis) {
+	if b.Table == 0 {
+		return // no class, and so no table
+	}
+	tables := []string{strconv.Itoa(b.Table)}
+	if len(b.Tables) > 1 {
+		tables = nil
+		for _, t := range b.Tables {
+			tables = append(tables, fmt.Sprintf("%d (share %g)", t.Table, t.Share))
+		}
+	}
+	fmt.Fprintf(text, "Basis:     table %s, interest %g, multiple %g, %s", strings.Join(tables, " and "), b.Interest, b.Multiple, b.AgeBasis)
+	if b.BandFactor != 0 && b.BandFactor != 1 { // 0: a quote of schema 1
+		fmt.Fprintf(text, ", %.4f of the charge after discounts for large sums", b.BandFactor)
+	}
+	fmt.Fprintln(text)
+}
+
+func printPremiums(text *strings.Builder, q casefile.Quote) error {
+	if q.Mode == "" {
+		return nil
+	}
+	w := tabwriter.NewWriter(text, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "Premium (%s)\tage\tnet a year\tgross a year\t%s\t\n", q.Currency, q.Mode)
 	row := func(name string, age int, a casefile.Amounts, reason underwriting.Code) {
 		if a.GrossAnnualCents == nil {
@@ -264,10 +353,14 @@ func printPremiums(out io.Writer, q casefile.Quote) error {
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t\n", name, age, money(*a.NetAnnualCents), money(*a.GrossAnnualCents), money(*a.ModalCents))
 	}
-	row(string(q.Basis.PriceAgeSource), q.Basis.PriceAge, q.Amounts, "")
+	charged := q.Basis.Charged
+	if charged == "" {
+		charged = string(q.Basis.PriceAgeSource)
+	}
+	row("charged: "+charged, q.Basis.PriceAge, q.Amounts, "")
 	if q.At != nil {
 		row("low end", q.At.Low.Age, q.At.Low.Amounts, q.At.Low.Reason)
-		row("middle", q.At.Estimated.Age, q.At.Estimated.Amounts, q.At.Estimated.Reason)
+		row("estimated", q.At.Estimated.Age, q.At.Estimated.Amounts, q.At.Estimated.Reason)
 		row("high end", q.At.High.Age, q.At.High.Amounts, q.At.High.Reason)
 	}
 	if q.ExpectedGrossCents != nil {

@@ -15,9 +15,9 @@ import (
 
 var updateQuote = flag.Bool("update-quote", false, "rewrite the golden output of agequote quote")
 
-// The hash of the product file and the version of the code change with every
+// The hashes of the rule files and the version of the code change with every
 // edit; the rest of the output must not.
-var changing = regexp.MustCompile(`"(rules|code)":"(sha256:[0-9a-f]{64}|git:[0-9a-f]+|devel)"`)
+var changing = regexp.MustCompile(`"(rules|hash|code)":"(sha256:[0-9a-f]{64}|git:[0-9a-f]+|devel)"`)
 
 // runQuote runs `agequote quote` on 24 November 2026.
 func runQuote(t *testing.T, args ...string) (stdout, stderr string, status int) {
@@ -43,7 +43,9 @@ func TestQuoteGolden(t *testing.T) {
 		{"json", with("--json")},
 		{"interval", with("--low", "60", "--high", "80", "--mode", "monthly")},
 		{"decline", with("--age", "17")},
-		{"refer", with("--weight-kg", "140")},
+		{"rated", with("--answer", "cancer=yes", "--answer", "diabetes=yes", "--answer", "tests-pending=no", "--mode", "quarterly", "--sum", "1200000")},
+		{"explain", []string{"--age", "42.5", "--smoker", "no", "--height-cm", "170", "--weight-kg", "65", "--sum", "300000", "--term", "10", "--market", "EU", "--explain"}},
+		{"refer", with("--weight-kg", "40")},
 		{"exact", []string{"--age", "40", "--table", "3269", "--interest", "0.03", "--multiple", "1", "--sum", "250000.50", "--term", "20", "--json"}},
 		{"birth-date", []string{"--birth-date", "1984-11-25", "--sex", "male", "--tobacco", "former:0.5", "--height-cm", "180", "--weight-kg", "90",
 			"--sum", "100000", "--term", "10", "--valuation-date", "2026-11-25"}},
@@ -73,11 +75,11 @@ func TestQuoteGolden(t *testing.T) {
 }
 
 func TestQuoteTellsAllBadFlagsAtOnce(t *testing.T) {
-	stdout, stderr, status := runQuote(t, "--low", "30", "--smoker", "maybe", "--sum", "1.234", "--valuation-date", "today", "--market", "CH")
+	stdout, stderr, status := runQuote(t, "--low", "30", "--smoker", "maybe", "--sum", "1.234", "--valuation-date", "today", "--market", "CH", "--mode", "weekly")
 	if status != 2 || stdout != "" {
 		t.Errorf("status %d, stdout %q, want 2 and nothing", status, stdout)
 	}
-	for _, flag := range []string{"--low", "--smoker", "--sum", "--valuation-date", "--market", "--sex", "--height-cm", "--weight-kg", "--term"} {
+	for _, flag := range []string{"--low", "--smoker", "--sum", "--valuation-date", "--market", "--height-cm", "--weight-kg", "--term"} {
 		if n := strings.Count(stderr, "\n  "+flag+" "); n != 1 {
 			t.Errorf("%s is told %d times, want once, in:\n%s", flag, n, stderr)
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"strings"
 )
@@ -72,15 +71,17 @@ type xmlAxisDef struct {
 // the second, and the last level holds the rates.
 type xmlAxis struct {
 	line  int
-	T     string    `xml:"t,attr"`
-	Axes  []xmlAxis `xml:"Axis"`
-	Cells []xmlCell `xml:"Y"`
+	T     string     `xml:"t,attr"`
+	Axes  []xmlAxis  `xml:"Axis"`
+	Cells []xmlCell  `xml:"Y"`
+	Other []struct{} `xml:",any"`
 }
 
 type xmlCell struct {
-	line int
-	T    string `xml:"t,attr"`
-	Text string `xml:",chardata"`
+	line  int
+	T     string     `xml:"t,attr"`
+	Text  string     `xml:",chardata"`
+	Other []struct{} `xml:",any"` // would be left out of Text, and its parts joined
 }
 
 // The UnmarshalXML methods exist to note the line, which encoding/xml forgets.
@@ -197,7 +198,7 @@ func (t *Table) readSelect(x *xmlTable) error {
 	t.selectMin, t.period = minAge, period
 	for i := range x.Values {
 		row := &x.Values[i]
-		if strings.TrimSpace(row.T) != strconv.Itoa(minAge+i) || len(row.Axes) != 1 || len(row.Cells) != 0 {
+		if strings.TrimSpace(row.T) != strconv.Itoa(minAge+i) || len(row.Axes) != 1 || len(row.Cells) != 0 || len(row.Other) != 0 {
 			return fmt.Errorf("line %d: want the one row of age %d here", row.line, minAge+i)
 		}
 		q, err := row.Axes[0].rates(1, period)
@@ -225,14 +226,15 @@ func (t *Table) readUltimate(x *xmlTable) error {
 	return err
 }
 
-// checkJoin refuses a hole between the end of selection and the first
-// ultimate rate, and select rates for issue ages past the ultimate ones.
+// checkJoin refuses a hole between the end of selection and the first ultimate
+// rate, or between the last select issue age and the first that has ultimate
+// rates alone, and select rates for issue ages past the ultimate ones.
 func (t *Table) checkJoin(line int) error {
 	if t.period == 0 {
 		return nil
 	}
 	lastIssue := t.selectMin + len(t.selected)/t.period - 1
-	if t.ultimateMin > t.selectMin+t.period || t.MaxAge() < lastIssue {
+	if t.ultimateMin > min(t.selectMin+t.period, lastIssue+1) || t.MaxAge() < lastIssue {
 		return fmt.Errorf("line %d: the ultimate ages do not follow on the select table", line)
 	}
 	return nil
@@ -269,7 +271,7 @@ func (a *xmlAxisDef) limits(least int) (first, last int, err error) {
 
 // rates returns the q of each step first..last, in order and without a gap.
 func (a *xmlAxis) rates(first, last int) ([]float64, error) {
-	if len(a.Axes) != 0 || len(a.Cells) != last-first+1 {
+	if len(a.Axes) != 0 || len(a.Other) != 0 || len(a.Cells) != last-first+1 {
 		return nil, fmt.Errorf("line %d: %d rates for %d to %d", a.line, len(a.Cells), first, last)
 	}
 	out := make([]float64, len(a.Cells))
@@ -278,7 +280,7 @@ func (a *xmlAxis) rates(first, last int) ([]float64, error) {
 			return nil, fmt.Errorf("line %d: rate for %q where %d is wanted", c.line, c.T, first+i)
 		}
 		q, err := strconv.ParseFloat(strings.TrimSpace(c.Text), 64)
-		if err != nil || math.IsNaN(q) || q < 0 || q > 1 {
+		if err != nil || len(c.Other) != 0 || !(q >= 0 && q <= 1) { // NaN compares false
 			return nil, fmt.Errorf("line %d: rate is not a probability", c.line)
 		}
 		out[i] = q

@@ -8,7 +8,6 @@ import (
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
-	"github.com/agequote/agequote/internal/premium"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/underwriting"
@@ -23,7 +22,11 @@ type Input struct {
 	// counts as none.
 	Estimate      *age.Estimate
 	ValuationDate time.Time // its date counts, in its own location
-	Time          time.Time
+	// RulesDate is the day whose product counts, for a trial of rules that come
+	// into force later; zero is the valuation date. Ages are those at the
+	// valuation date either way.
+	RulesDate time.Time
+	Time      time.Time
 
 	ModelUse string
 	Replaces string // name of the quote that this one replaces; empty: none
@@ -35,10 +38,11 @@ type Input struct {
 	Exact *Exact // nil: the product's own basis
 }
 
-// Exact overrides parts of the product's basis; a nil or empty field keeps the
-// product's. With a Table the product's age, sum and term limits give way to
-// the table's own, ages are read on the table's age basis, and sex, tobacco
-// and build need not be stated: without a build and a class the multiple is 1.
+// Exact prices on a stated basis; a nil or empty field keeps the product's, but
+// the multiple is 1 unless given, and neither ratings, flat extras nor discounts
+// for large sums count. With a Table the product's age, sum and term limits give
+// way to the table's own, ages are read on the table's age basis, and sex,
+// tobacco and build need not be stated.
 type Exact struct {
 	Table    *int // the SOA's number
 	Interest *float64
@@ -51,64 +55,67 @@ type Exact struct {
 // that cannot be used come back as one *underwriting.FieldsError naming every
 // bad field; any other error is a fault of the rule book.
 func Compute(book *rulebook.Book, in Input) (casefile.Quote, error) {
+	q, _, err := compute(book, in)
+	return q, err
+}
+
+// working is what a quote was made with, for its explanation.
+type working struct {
+	product    *underwriting.Product
+	assessment underwriting.Assessment
+	pricer     pricer
+}
+
+func compute(book *rulebook.Book, in Input) (q casefile.Quote, w working, err error) {
 	in.ValuationDate = dateOf(in.ValuationDate)
-	product, rated, err := prepare(book, in)
+	evidence := in.evidence()
+	product, stated, err := prepare(book, in, evidence)
 	if err != nil {
-		return casefile.Quote{}, err
+		return casefile.Quote{}, w, err
 	}
-	exact := in.exact()
-	var table *premium.Table
-	if exact.Table != nil {
-		if table, err = book.Table(*exact.Table); err != nil {
-			return casefile.Quote{}, fmt.Errorf("read stated table: %w", err)
-		}
-		product = product.OnTable(table)
+	w.product = product
+	if w.assessment, err = underwriting.DecideRated(product, in.Facts, stated, evidence, in.ValuationDate); err != nil {
+		return casefile.Quote{}, w, err
 	}
-	assessment, err := underwriting.DecideRated(product, in.Facts, rated, in.evidence(), in.ValuationDate)
-	if err != nil {
-		return casefile.Quote{}, err
+	q = in.frame(product, w.assessment, evidence)
+	if q.Basis.Tables, q.Hashes.Tables, err = tables(book, w.assessment); err != nil {
+		return casefile.Quote{}, w, err
 	}
-	if table == nil {
-		if table, err = book.Table(product.Tables[assessment.Segment]); err != nil {
-			return casefile.Quote{}, fmt.Errorf("read product's table: %w", err)
-		}
-		// A product file names its age basis and a table its own; a file
-		// that mixes them would misprice by half a year without a word.
-		if table.AgeBasis != product.AgeBasis {
-			return casefile.Quote{}, fmt.Errorf("product %s: table %d is %s, the product %s", product.ID, table.Number, table.AgeBasis, product.AgeBasis)
-		}
+	if len(q.Basis.Tables) > 0 {
+		q.Basis.Table, q.Basis.TableName = q.Basis.Tables[0].Table, q.Basis.Tables[0].Name
 	}
-	tables, err := book.TablesHash(table.Number)
-	if err != nil {
-		return casefile.Quote{}, fmt.Errorf("hash table: %w", err)
+	if err := w.pricer.set(book, product, &w.assessment, &in); err != nil {
+		return casefile.Quote{}, w, err
 	}
+	w.pricer.basisOf(&q.Basis)
+	if err := w.pricer.fill(&q, w.assessment, in.Estimate); err != nil {
+		return casefile.Quote{}, w, fmt.Errorf("price: %w", err)
+	}
+	return q, w, nil
+}
 
-	p := pricer{
-		basis: premium.Basis{Table: table, Interest: product.Interest, Multiple: assessment.Rating},
-		loads: product.Loads,
-		mode:  in.mode(product),
-		term:  in.Facts.TermYears,
-		sum:   in.Facts.SumCents,
+// tables returns the assessment's tables by name, and the hash of their files.
+// Without a class there is no table, and every price is refused.
+func tables(book *rulebook.Book, a underwriting.Assessment) ([]casefile.TableShare, string, error) {
+	if len(a.Rates) == 0 {
+		return nil, "", nil
 	}
-	if exact.Interest != nil {
-		p.basis.Interest = *exact.Interest
+	var room [2]int
+	numbers, shares := room[:0], make([]casefile.TableShare, len(a.Rates))
+	for i, r := range a.Rates {
+		t, err := book.Table(r.Number)
+		if err != nil {
+			return nil, "", fmt.Errorf("read table %d: %w", r.Number, err)
+		}
+		// The rates use the first share as it is; 1 - 0.55 is no plain 0.45.
+		shares[i] = casefile.TableShare{Table: r.Number, Name: t.Name, Share: math.Round(r.Share*1e9) / 1e9}
+		numbers = append(numbers, r.Number)
 	}
-	p.factor = product.ModalFactors[p.mode]
-
-	q := in.frame(product, assessment)
-	q.Mode = p.mode
-	q.Hashes.Rules, q.Hashes.Tables = product.Hash, tables
-	q.Basis = casefile.Basis{
-		Table: table.Number, TableName: table.Name,
-		Interest: p.basis.Interest, Multiple: p.basis.Multiple,
-		Loading: p.loads.Loading, PolicyFeeCents: p.loads.PolicyFeeCents, ModalFactor: p.factor,
-		AgeBasis: string(product.AgeBasis), PriceAge: assessment.Price.Age, PriceAgeSource: assessment.Source,
-		SumCents: p.sum, TermYears: p.term, Product: product.ID,
+	hash, err := book.TablesHash(numbers...)
+	if err != nil {
+		return nil, "", fmt.Errorf("hash tables: %w", err)
 	}
-	if err := p.fill(&q, assessment, in.Estimate); err != nil {
-		return casefile.Quote{}, fmt.Errorf("price: %w", err)
-	}
-	return q, nil
+	return shares, hash, nil
 }
 
 // dateOf drops the time of day: a valuation date is a date, whichever clock
@@ -117,12 +124,12 @@ func dateOf(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 }
 
-// prepare checks the input and returns the product, and the class where the
-// caller states one or states a multiple.
-func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwriting.Class, error) {
+// prepare checks the input and returns the product, on the table that the caller
+// states, and what else he states of the basis.
+func prepare(book *rulebook.Book, in Input, evidence *underwriting.Evidence) (*underwriting.Product, *underwriting.Stated, error) {
 	exact := in.exact()
-	bad := in.badFacts()
-	product, err := book.Product(in.Facts.Market, in.Facts.Product, in.ValuationDate)
+	bad := in.badFacts(evidence)
+	product, err := book.Product(in.Facts.Market, in.Facts.Product, in.rulesDate())
 	switch {
 	case err == nil:
 	case errors.Is(err, rulebook.ErrNoMarket):
@@ -137,8 +144,14 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 		return nil, nil, fmt.Errorf("find product: %w", err)
 	}
 	if exact.Table != nil {
-		if _, err := book.Table(*exact.Table); errors.Is(err, rulebook.ErrNoTable) {
-			bad.Add("table", "the project holds no such table; rules/tables/index.tsv lists them")
+		table, err := book.Table(*exact.Table)
+		switch {
+		case errors.Is(err, rulebook.ErrNoTable):
+			bad.Add("table", "the project holds no such table; rules/tables/tables.yaml lists them")
+		case err != nil:
+			return nil, nil, fmt.Errorf("read stated table: %w", err)
+		case product != nil:
+			product = product.OnTable(table)
 		}
 	}
 	if exact.Interest != nil && !(*exact.Interest >= 0 && *exact.Interest <= 1) {
@@ -150,38 +163,37 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 	if product == nil {
 		return nil, nil, bad.OrNil()
 	}
-	if _, ok := product.ModalFactors[in.mode(product)]; !ok {
-		bad.Add("mode", "choose annual or monthly")
-	}
-	rated := in.statedClass(product, bad)
+	bad.Fields = append(bad.Fields, product.Validate(in.Facts).Fields...)
+	stated := in.stated(product, bad)
 	if err := bad.OrNil(); err != nil {
 		return nil, nil, err
 	}
-	return product, rated, nil
+	return product, stated, nil
 }
 
-// statedClass returns the class that the caller states, nil for the one by build.
-func (in Input) statedClass(product *underwriting.Product, bad *underwriting.FieldsError) *underwriting.Class {
-	exact := in.exact()
-	var class underwriting.Class
-	if exact.Class != "" {
-		found, ok := product.Class(exact.Class)
-		if !ok {
-			bad.Add("class", "this product has no such class")
-			return nil
-		}
-		class = found
+// rulesDate returns the day whose products count.
+func (in Input) rulesDate() time.Time {
+	if in.RulesDate.IsZero() {
+		return in.ValuationDate
 	}
-	switch {
-	case exact.Multiple != nil:
-		class.Multiple = *exact.Multiple
-	case exact.Class != "":
-	case exact.Table != nil && in.Facts.BMI() == 0:
-		class.Multiple = 1 // the table as it stands
-	default:
+	return in.RulesDate
+}
+
+// stated returns what the caller states of the rating, nil where the rules
+// find it. An exact price has no rating and no flat extras beside it.
+func (in Input) stated(product *underwriting.Product, bad *underwriting.FieldsError) *underwriting.Stated {
+	if in.Exact == nil {
 		return nil
 	}
-	return &class
+	if _, ok := product.Class(in.Exact.Class, false); in.Exact.Class != "" && !ok {
+		bad.Add("class", "this product has no such class")
+		return nil
+	}
+	stated := &underwriting.Stated{Class: in.Exact.Class, Multiple: 1}
+	if in.Exact.Multiple != nil {
+		stated.Multiple = *in.Exact.Multiple
+	}
+	return stated
 }
 
 func (in Input) exact() Exact {
@@ -192,17 +204,18 @@ func (in Input) exact() Exact {
 }
 
 // badFacts returns what is wrong with the facts, never nil.
-func (in Input) badFacts() *underwriting.FieldsError {
-	validate := in.Facts.Validate
-	if in.exact().Table != nil {
-		validate = in.Facts.ValidateExact
-	}
+func (in Input) badFacts(evidence *underwriting.Evidence) *underwriting.FieldsError {
 	bad := &underwriting.FieldsError{}
-	if in.Facts.Age == nil && in.Facts.BirthDate == "" && in.evidence() == nil {
+	if in.Facts.Age == nil && in.Facts.BirthDate == "" && evidence == nil {
 		bad.Fields = append(bad.Fields, underwriting.NoAge())
 	}
-	var facts *underwriting.FieldsError
-	if errors.As(validate(in.ValuationDate), &facts) {
+	var err error
+	if in.exact().Table != nil {
+		err = in.Facts.ValidateExact(in.ValuationDate)
+	} else {
+		err = in.Facts.Validate(in.ValuationDate)
+	}
+	if facts, ok := errors.AsType[*underwriting.FieldsError](err); ok {
 		bad.Fields = append(bad.Fields, facts.Fields...)
 	}
 	return bad
@@ -225,92 +238,50 @@ func (in Input) mode(p *underwriting.Product) string {
 }
 
 // frame returns the quote without its money.
-func (in Input) frame(p *underwriting.Product, a underwriting.Assessment) casefile.Quote {
+func (in Input) frame(p *underwriting.Product, a underwriting.Assessment, e *underwriting.Evidence) casefile.Quote {
 	q := casefile.Quote{
-		Schema: casefile.Schema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
-		Decision: a.Decision, Class: a.Class, Reasons: a.Reasons,
+		Schema: casefile.QuoteSchema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
+		Decision: a.Decision, Class: a.Class, Reasons: a.Reasons, Principal: principal(a.Reasons),
+		Mode:          in.mode(p),
 		Currency:      p.Currency,
 		ValuationDate: in.ValuationDate.Format(time.DateOnly),
 		Expires:       in.ValuationDate.AddDate(0, 0, p.QuoteDays).Format(time.DateOnly),
 		Notices:       p.Notices,
 		ModelUse:      in.ModelUse,
 		Inputs:        in.Inputs, Hashes: in.Hashes, Time: in.Time,
+		Basis: casefile.Basis{
+			Rating: a.Rating, AgeBasis: string(a.AgeBasis),
+			PriceAge: a.Price.Age, PriceAgeSource: a.Source, Charged: a.Charge,
+			Product: p.ID,
+		},
 	}
 	if q.Reasons == nil {
 		q.Reasons = []underwriting.Reason{} // [] in JSON, not null: there are none
 	}
 	if in.Replaces != "" {
-		q.Replaces = &in.Replaces
+		replaces := in.Replaces // a pointer to in's own would put all of in on the heap
+		q.Replaces = &replaces
 	}
-	if e := in.evidence(); e != nil {
+	if e != nil {
 		q.Interval = &casefile.Band{Age: e.Age, Low: e.Low, High: e.High, Coverage: in.Estimate.Coverage}
+	}
+	q.Hashes.Rules = p.Hash
+	q.Hashes.RuleFiles = make([]casefile.RuleFile, len(p.Sources))
+	for i, s := range p.Sources {
+		q.Hashes.RuleFiles[i] = casefile.RuleFile{File: s.File, Hash: s.Hash}
 	}
 	return q
 }
 
-// pricer multiplies one basis out at several ages.
-type pricer struct {
-	basis  premium.Basis
-	loads  premium.Loads
-	mode   string
-	factor float64
-	term   int
-	sum    int64 // cents
-}
-
-// fill adds the amounts that the assessment allows.
-func (p *pricer) fill(q *casefile.Quote, a underwriting.Assessment, e *age.Estimate) (err error) {
-	if q.Amounts, err = p.at(a.Price); err != nil {
-		return err
+// principal returns the codes of the reasons that the customer is told.
+func principal(reasons []underwriting.Reason) []underwriting.Code {
+	if len(reasons) == 0 {
+		return []underwriting.Code{}
 	}
-	if a.Interval == nil {
-		return nil
+	told := underwriting.Principal(reasons)
+	codes := make([]underwriting.Code, len(told))
+	for i, r := range told {
+		codes[i] = r.Code
 	}
-	q.At = &casefile.QuoteAt{}
-	for _, end := range []struct {
-		to   *casefile.QuoteAge
-		from underwriting.PriceAge
-	}{{&q.At.Low, a.Interval.Low}, {&q.At.Estimated, a.Interval.Estimated}, {&q.At.High, a.Interval.High}} {
-		amounts, err := p.at(end.from)
-		if err != nil {
-			return err
-		}
-		*end.to = casefile.QuoteAge{Age: end.from.Age, Amounts: amounts, Reason: end.from.Refused}
-	}
-	return p.expect(q, a, e)
-}
-
-// expect adds the expected premium where there is a distribution to expect over.
-func (p *pricer) expect(q *casefile.Quote, a underwriting.Assessment, e *age.Estimate) error {
-	if a.Blocked != "" || len(e.Distribution) == 0 {
-		return nil
-	}
-	net, mass, err := p.basis.Expected(e.Distribution, a.PriceMin, a.PriceMax, p.term, p.sum)
-	if err != nil {
-		return err
-	}
-	// Six decimals: processors that fuse multiply and add differ in the last
-	// bits, and a replay compares bytes.
-	rounded := math.Round(mass*1e6) / 1e6
-	q.ExpectedMass = &rounded
-	if mass == 0 {
-		return nil
-	}
-	gross := p.loads.Gross(net)
-	q.ExpectedGrossCents = &gross
-	return nil
-}
-
-// at returns the premium at one age, and no amounts where it is refused.
-func (p *pricer) at(age underwriting.PriceAge) (casefile.Amounts, error) {
-	if age.Refused != "" {
-		return casefile.Amounts{}, nil
-	}
-	net, err := p.basis.NetAnnual(age.Age, p.term, p.sum)
-	if err != nil {
-		return casefile.Amounts{}, err
-	}
-	netCents, gross := premium.RoundCents(net), p.loads.Gross(net)
-	modal := premium.Modal(gross, p.factor)
-	return casefile.Amounts{NetAnnualCents: &netCents, GrossAnnualCents: &gross, ModalCents: &modal}, nil
+	return codes
 }
