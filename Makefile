@@ -128,6 +128,13 @@ ablation: train-build train-parts ## what each part of the recipe is worth, afte
 	bin/training ablation --rows training/recipes/ablation/transfer.yaml --prepared build/runs/transfer --images '$(FACES)' \
 		--cache build/runs/transfer/cache --out build/runs/ablation
 
+.PHONY: pricing-study
+PACKAGE ?= build/runs/$(RECIPE)/package
+READINGS ?= build/runs/$(RECIPE)/readings.jsonl
+pricing-study: ## what the photo is good for in pricing: build/crosscheck and docs/pricing.md, after `make train`; of PACKAGE and its READINGS
+	go run ./training crosscheck --readings '$(READINGS)' --package '$(PACKAGE)' --out build/crosscheck --docs docs/pricing.md
+	go test ./cmd/agequote -run '^TestPricingExample$$' -update-pricing
+
 .PHONY: train-aws
 STACK ?= agequote
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md

@@ -26,6 +26,7 @@ Usage:
   go run ./training publish  --package DIR --bucket NAME --author NAME
 
   go run ./training calibrate --readings FILE [--package DIR --labels FILE --images DIR]
+  go run ./training crosscheck --readings FILE --package DIR --out DIR [--docs FILE.md]
   go run ./training ablation  --rows FILE --prepared DIR --cache DIR --out DIR [--images DIR]
   go run ./training speed     [--python PYTHON]
   go run ./training similar   PHOTO --images DIR --labels FILE
@@ -100,6 +101,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fitCommand(ctx, args[1:], stdout, stderr)
 	case "ablation":
 		return ablation(ctx, args[1:], stdout, stderr)
+	case "crosscheck":
+		return crosscheckCommand(ctx, args[1:], stdout, stderr)
 	case "calibrate":
 		return calibrate(ctx, args[1:], stdout, stderr)
 	case "evaluate":

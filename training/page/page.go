@@ -26,6 +26,9 @@ type About struct {
 //go:embed page.html.tmpl
 var source string
 
+//go:embed style.html.tmpl
+var styleSource string // defines "style", the looks that pages share
+
 // figure is one plot.
 type figure struct {
 	ID, Title, Caption string
@@ -50,6 +53,9 @@ func Render(d evaluation.Document, rows []evaluation.Row, about About) ([]byte, 
 		"failed":  func(group string) bool { return slices.Contains(d.Report.CoverageCheck.Failed, group) },
 		"join":    func(names []string) string { return strings.Join(names, "; ") },
 	}).Parse(source)
+	if err == nil {
+		_, err = t.New("looks").Parse(styleSource)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("parse page template: %w", err)
 	}
