@@ -36,15 +36,19 @@ func demoCommand() *command {
 presigned form as a browser does, and waits: S3's event starts predict, whose
 result starts quote. Prints the estimate, the premium, and where each object is.
 
+The applicant is made up and declares a date of birth, which the photo has to
+agree with. With --birth-date none it is the photo that gives the age.
+
   agequote demo
-  agequote demo --photo events/selfies/grace_hopper.jpg --birth-date 1948-12-09
+  agequote demo --birth-date none
+  agequote demo --photo events/selfies/grace_hopper.jpg
   agequote demo --json
 `,
 		flags: func(fs *flag.FlagSet) func(context.Context, *env, []string) error {
 			var d demo
 			d.stack.register(fs, filepath.Join("build", "demo"))
 			fs.StringVar(&d.photo, "photo", "", "`FILE` to upload (default: events/selfies/astronaut.png)")
-			fs.StringVar(&d.facts.BirthDate, "birth-date", "", "declared `DATE`, YYYY-MM-DD; without it the photo gives the age")
+			fs.StringVar(&d.facts.BirthDate, "birth-date", "1989-05-17", "declared `DATE`, YYYY-MM-DD, or none: then the photo gives the age")
 			fs.StringVar(&d.facts.Sex, "sex", "female", "declared sex, `female|male`")
 			fs.Float64Var(&d.facts.HeightCM, "height-cm", 168, "declared height in `CM`")
 			fs.Float64Var(&d.facts.WeightKG, "weight-kg", 62, "declared weight in `KG`")
@@ -55,6 +59,9 @@ result starts quote. Prints the estimate, the premium, and where each object is.
 			return func(ctx context.Context, e *env, args []string) error {
 				if len(args) > 0 {
 					return usagef("demo: takes flags only, not %q", args[0])
+				}
+				if d.facts.BirthDate == "none" {
+					d.facts.BirthDate = ""
 				}
 				d.facts.SumCents = *sum * 100
 				d.facts.Market = "US"

@@ -13,6 +13,12 @@ import (
 // adultAge is fixed by law, not by a product: no file can lower it.
 const adultAge = 18
 
+// challengeAge is the age up to which a looker is asked for proof of being
+// adult although he says so, as shops do that sell what minors may not buy
+// (Challenge 25). Who declares an adult age and looks older is not, however far
+// down the photo's interval reaches.
+const challengeAge = 25
+
 // Evidence is the age that a photo gave, in years: the point estimate and the
 // interval around it.
 type Evidence struct {
@@ -195,7 +201,7 @@ func (d *decider) photo() {
 	case e.High < adultAge:
 		d.add(Refer, PhotoUnder18, ruleMinor, interval, strconv.Itoa(adultAge))
 		d.block(PhotoUnder18)
-	case e.Low < adultAge:
+	case e.Low < adultAge && !(d.hasAge && e.Age >= challengeAge):
 		d.add(Refer, PhotoTouches18, ruleMinor, interval, strconv.Itoa(adultAge))
 	}
 	if charged := d.charged(); !d.hasAge && charged >= adultAge {

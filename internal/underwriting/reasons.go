@@ -10,7 +10,7 @@ type Code string
 const (
 	Under18           Code = "under_18"            // the stated age is under 18
 	PhotoUnder18      Code = "photo_under_18"      // the whole age interval of the photo lies under 18
-	PhotoTouches18    Code = "photo_touches_18"    // the age interval of the photo starts under 18
+	PhotoTouches18    Code = "photo_touches_18"    // the age interval of the photo starts under 18, and no adult age is stated or the photo looks under 25
 	AgeUnderLimit     Code = "age_under_limit"     // under the product's, or the table's, lowest age
 	AgeOverLimit      Code = "age_over_limit"      // over the highest age
 	AgeAtExpiry       Code = "age_at_expiry"       // too old when the term ends
@@ -100,7 +100,7 @@ const (
 func Rules() [][2]string {
 	return [][2]string{
 		{ruleFacts, "Every fact that the product needs is there and can be used; else a person asks for it."},
-		{ruleMinor, "Nobody under 18 is insured. A stated age under 18 declines; a photo under 18 refers, and ages under 18 have no price."},
+		{ruleMinor, "Nobody under 18 is insured. A stated age under 18 declines; a photo under 18 refers, and ages under 18 have no price. So does one that does not rule out an age under 18, unless an adult age is stated and the photo looks 25 or older."},
 		{ruleAgeLimits, "The age at issue, and the age when the term ends, lie within the product's limits. A stated age past them declines, one from a photo refers."},
 		{ruleAgreement, "The stated age lies within the photo's age interval, widened by the product's slack; else a person checks it."},
 		{ruleWidth, "The photo's age interval is at most as wide as the product quotes on; else a person checks the age."},
