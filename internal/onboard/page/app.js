@@ -72,8 +72,8 @@ function drawFrame() {
   const nav = document.getElementById('languages');
   nav.setAttribute('aria-label', t('language'));
   nav.replaceChildren(...texts.LANGUAGES.map((l) => h('button', {
-    type: 'button', lang: l, class: 'language', 'aria-pressed': String(l === texts.lang()), 'aria-label': t(`language.${l}`), on: { click: () => change(l) },
-  }, l.toUpperCase())));
+    type: 'button', lang: l, class: 'language', 'aria-pressed': String(l === texts.lang()), on: { click: () => change(l) },
+  }, t(`language.${l}`))));
   document.getElementById('foot').replaceChildren(
     h('h2', {}, t('foot.title')),
     h('ul', {}, ['notice.indicative', 'notice.read', 'notice.liveness', 'notice.network'].map((k) => h('li', {}, t(k)))));

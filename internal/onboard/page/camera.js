@@ -60,6 +60,6 @@ export class Camera {
 
 function oval() {
   return s('svg', { class: 'oval', viewBox: '0 0 100 100', preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' },
-    s('path', { 'fill-rule': 'evenodd', fill: '#0b1c28', 'fill-opacity': '.45', d: 'M0 0H100V100H0Z M50 9 A26 39 0 1 0 50 87 A26 39 0 1 0 50 9Z' }),
-    s('ellipse', { cx: 50, cy: 48, rx: 26, ry: 39, fill: 'none', stroke: '#fff', 'stroke-width': '2.5', 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': '7 5' }));
+    s('path', { 'fill-rule': 'evenodd', fill: '#0b1c28', 'fill-opacity': '.45', d: 'M0 0H100V100H0Z M50 8 A33 37 0 1 0 50 82 A33 37 0 1 0 50 8Z' }),
+    s('ellipse', { cx: 50, cy: 45, rx: 33, ry: 37, fill: 'none', stroke: '#fff', 'stroke-width': '2.5', 'vector-effect': 'non-scaling-stroke', 'stroke-dasharray': '7 5' }));
 }

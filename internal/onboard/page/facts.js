@@ -1,7 +1,7 @@
 // The form of declared facts, built from what the API's terms say is sold.
 
 import { h } from './dom.js';
-import { chosen, radios, select, text } from './forms.js';
+import { chosen, group, measure, radios, select, text } from './forms.js';
 import { has, local, number, t, wholeMoney } from './texts.js';
 
 const CM_PER_INCH = 2.54;
@@ -24,6 +24,9 @@ export function whole(typed) {
   if (!/^\d{1,3}([., \u00a0\u202f']\d{3})+$|^\d+$/.test(s)) return NaN;
   return Number(s.replace(/\D/g, ''));
 }
+
+/** question is a question's wording: the catalogue's in this language, else that of the rules. */
+const question = (q) => (has(`question.${q.id}`) ? t(`question.${q.id}`) : local(q.text));
 
 const round1 = (x) => Math.round(x * 10) / 10;
 
@@ -78,7 +81,7 @@ export class FactsForm {
         hint: t('facts.sum.hint', { min: wholeMoney(p.min_sum_cents, currency), max: wholeMoney(p.max_sum_cents, currency) }),
         before: currency, inputmode: 'numeric', value: f.sum_cents ? number(f.sum_cents / 100) : '',
       }),
-      radios('term_years', t('facts.term'), p.terms.map((y) => [String(y), t('years', { n: y })]), { inline: true, value: f.term_years ? String(f.term_years) : '' }),
+      radios('term_years', t('facts.term'), p.terms.map((y) => [String(y), String(y)]), { inline: true, value: f.term_years ? String(f.term_years) : '' }),
       p.modes.length > 1 && select('mode', t('facts.mode'), p.modes.map((x) => [x, t(`mode.${x}`)]), { value: f.mode || p.default_mode }),
 
       h('h2', {}, t('facts.you')),
@@ -92,7 +95,7 @@ export class FactsForm {
 
       m.questions?.length > 0 && [
         h('h2', {}, t('facts.questions')),
-        m.questions.map((q) => radios(`answer-${q.id}`, local(q.text), [['yes', t('yes')], ['no', t('no')]],
+        m.questions.map((q) => radios(`answer-${q.id}`, question(q), [['yes', t('yes')], ['no', t('no')]],
           { inline: true, value: f.answers && q.id in f.answers ? (f.answers[q.id] ? 'yes' : 'no') : '' })),
       ],
     ].flat(Infinity).filter(Boolean));
@@ -104,15 +107,16 @@ export class FactsForm {
       h('button', { type: 'button', class: 'link', id: 'units', on: { click: () => { const { facts } = this.#collect(); this.#imperial = !this.#imperial; this.#facts = { ...this.#facts, ...facts }; this.#draw(); this.element.querySelector('#units').focus(); } } },
         t(this.#imperial ? 'facts.units.metric' : 'facts.units.imperial')));
     if (!this.#imperial) {
-      return [h('div', { class: 'pair' },
-        text('height_cm', t('facts.height'), { unit: 'cm', inputmode: 'decimal', value: f.height_cm ? number(f.height_cm, 1) : '' }),
-        text('weight_kg', t('facts.weight'), { unit: 'kg', inputmode: 'decimal', value: f.weight_kg ? number(f.weight_kg, 1) : '' })), units];
+      return [
+        text('height_cm', t('facts.height'), { unit: 'cm', inputmode: 'decimal', class: 'w4', value: f.height_cm ? number(f.height_cm, 1) : '' }),
+        text('weight_kg', t('facts.weight'), { unit: 'kg', inputmode: 'decimal', class: 'w4', value: f.weight_kg ? number(f.weight_kg, 1) : '' }), units];
     }
     const inches = f.height_cm ? Math.round(f.height_cm / CM_PER_INCH * 2) / 2 : 0;
-    return [h('div', { class: 'pair three' },
-      text('height_cm', t('facts.height.ft'), { unit: t('unit.ft'), inputmode: 'numeric', value: inches ? Math.floor(inches / 12) : '' }),
-      text('height_in', t('facts.height.in'), { unit: t('unit.in'), inputmode: 'decimal', value: inches ? inches % 12 : '' }),
-      text('weight_kg', t('facts.weight'), { unit: t('unit.lb'), inputmode: 'decimal', value: f.weight_kg ? number(Math.round(f.weight_kg / KG_PER_POUND), 1) : '' })), units];
+    return [
+      group('height_cm', t('facts.height'),
+        measure('height_cm', t('facts.height.ft'), t('unit.ft'), { inputmode: 'numeric', value: inches ? Math.floor(inches / 12) : '' }),
+        measure('height_in', t('facts.height.in'), t('unit.in'), { inputmode: 'decimal', value: inches ? number(inches % 12, 1) : '' })),
+      text('weight_kg', t('facts.weight'), { unit: t('unit.lb'), inputmode: 'decimal', class: 'w4', value: f.weight_kg ? number(Math.round(f.weight_kg / KG_PER_POUND), 1) : '' }), units];
   }
 
   read() { return this.#collect(); }
@@ -146,7 +150,7 @@ export class FactsForm {
     for (const q of m.questions || []) {
       const answer = chosen(form, `answer-${q.id}`);
       if (answer) (facts.answers ||= {})[q.id] = answer === 'yes';
-      else errors.push([`answer-${q.id}`, t('error.answer', { question: local(q.text) })]);
+      else errors.push([`answer-${q.id}`, t('error.answer', { question: question(q) })]);
     }
     return { facts, errors };
   }
@@ -188,17 +192,10 @@ export class FactsForm {
 /** DateForm asks for a date of birth in three fields. read returns {date, errors}. */
 export class DateForm {
   constructor() {
-    this.element = h('fieldset', { class: 'field date', 'data-field': 'birth_date', 'aria-describedby': 'birth_date-hint birth_date-error' },
-      h('legend', {}, t('age.birth')),
-      h('p', { class: 'hint', id: 'birth_date-hint' }, t('age.birth.hint')),
-      h('p', { class: 'error', id: 'birth_date-error', hidden: true }),
-      h('div', { class: 'date-parts' },
-        this.#part('birth_date', 'age.day', 'bday-day', 2), this.#part('birth_month', 'age.month', 'bday-month', 2), this.#part('birth_year', 'age.year', 'bday-year', 4)));
-  }
-
-  #part(id, label, complete, digits) {
-    return h('div', {}, h('label', { for: id }, t(label)),
-      h('input', { id, type: 'text', inputmode: 'numeric', autocomplete: complete, maxlength: digits, size: digits, class: digits === 4 ? 'w4' : 'w2' }));
+    const part = (id, label, complete, digits) => measure(id, t(label), '', { inputmode: 'numeric', autocomplete: complete, maxlength: digits, class: digits === 4 ? 'w4' : 'w2' });
+    this.element = group('birth_date', t('age.birth'),
+      part('birth_date', 'age.day', 'bday-day', 2), part('birth_month', 'age.month', 'bday-month', 2), part('birth_year', 'age.year', 'bday-year', 4));
+    this.element.querySelector('legend').after(h('p', { class: 'hint' }, t('age.birth.hint')));
   }
 
   read() {

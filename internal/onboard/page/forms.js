@@ -22,6 +22,20 @@ export function text(id, label, { hint, unit, before, value, on, ...extra } = {}
       unit && h('span', { class: 'unit', 'aria-hidden': 'true' }, unit)));
 }
 
+/** measure is one input of a group, with its own label. */
+export function measure(id, label, unit, { value, ...extra }) {
+  return h('div', {}, h('label', { for: id }, label),
+    h('div', { class: 'affix' }, h('input', { id, type: 'text', autocomplete: 'off', class: 'w2', value: String(value ?? ''), ...extra }),
+      unit && h('span', { class: 'unit', 'aria-hidden': 'true' }, unit)));
+}
+
+/** group puts inputs that are one fact side by side; the error is the fact's. */
+export function group(id, legend, ...inputs) {
+  const g = h('fieldset', { class: 'field', 'data-field': id }, h('legend', {}, legend), parts(id), h('div', { class: 'parts' }, inputs));
+  for (const input of g.querySelectorAll('input')) input.setAttribute('aria-describedby', errorId(id));
+  return g;
+}
+
 /** select is a labelled choice among options [[value, text]]. */
 export function select(id, label, options, { hint, value, on } = {}) {
   return h('div', { class: 'field', 'data-field': id },
@@ -74,11 +88,15 @@ export function showErrors(form, errors) {
     const input = form.querySelector(`#${CSS.escape(id)}`);
     if (input && input.type !== 'radio') input.setAttribute('aria-invalid', 'true');
   }
+  const link = (id, sentence) => {
+    const go = (e) => { e.preventDefault(); form.querySelector(`#${CSS.escape(id)}`).focus(); };
+    // Enter is taken at its first event: the later ones would go to the field,
+    // which has the focus by then, and send the form.
+    return h('a', { href: `#${id}`, on: { click: go, keydown: (e) => { if (e.key === 'Enter') go(e); } } }, sentence);
+  };
   const summary = h('div', { class: 'summary', role: 'alert', tabindex: '-1', 'aria-labelledby': 'summary-title' },
     h('h2', { id: 'summary-title' }, t('error.summary')),
-    h('ul', {}, errors.map(([id, sentence]) => h('li', {}, form.querySelector(`#${CSS.escape(id)}`)
-      ? h('a', { href: `#${id}`, on: { click: (e) => { e.preventDefault(); form.querySelector(`#${CSS.escape(id)}`).focus(); } } }, sentence)
-      : sentence))));
+    h('ul', {}, errors.map(([id, sentence]) => h('li', {}, form.querySelector(`#${CSS.escape(id)}`) ? link(id, sentence) : sentence))));
   form.prepend(summary);
   summary.focus();
 }

@@ -99,11 +99,10 @@ function notices(q) {
 
 /** record lists the photos with what became of each. */
 function record() {
-  const photos = state.status.photos || (state.status.photo ? [state.status.photo] : []);
+  const { photos } = state.status;
   if (photos.length === 0) return null;
   return h('section', { class: 'card', id: 'record' }, h('h2', {}, t('record.title')),
-    h('ol', {}, photos.map((p) => h('li', { 'data-code': p.code || '' }, h('strong', {}, t('record.photo', { n: p.n })), ' ',
-      !p.code ? t('record.waiting') : p.code === 'ok' ? t('photo.ok') : t(`photo.${p.code}`)))));
+    h('ol', {}, photos.map((p) => h('li', { 'data-code': p.code }, h('strong', {}, t('record.photo', { n: p.n })), ' ', t(`photo.${p.code}`)))));
 }
 
 function actions(app, { again = true } = {}) {

@@ -41,10 +41,15 @@ export async function open(consent) {
   sessionStorage.setItem('key', JSON.stringify({ body, key }));
   const made = await api.create(draft, consent, key);
   current = new api.Case(made.case, made.secret);
-  status = made.status || { case: made.case, state: 'waiting', facts: draft };
-  status.facts ||= draft;
+  status = made.status;
   history.replaceState(history.state, '', `#${made.case}.${made.secret}`);
   sessionStorage.clear();
+}
+
+/** consent adds a consent to a case that has none. */
+export async function consent(given) {
+  await current.facts(status.facts, given);
+  await refresh();
 }
 
 /** close forgets the case after its deletion, in the address too. */

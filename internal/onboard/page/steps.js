@@ -62,29 +62,35 @@ function reads() {
     h('div', {}, h('h2', {}, t('reads.no')), h('ul', { class: 'crosses' }, ['sex', 'origin', 'health', 'identity', 'live'].map((k) => h('li', {}, t(`reads.not.${k}`))))));
 }
 
+/** consent asks once, before a photo; later too, of who stated the age at first. */
 function consent(app) {
   const c = state.terms.consent;
   return {
     step: 'consent', title: t('consent.title'),
-    body: [h('p', { class: 'lead' }, t('consent.lead')), reads(),
+    body: [h('p', { class: 'lead' }, t(state.current ? 'consent.later' : 'consent.lead')), reads(),
       form(app, { id: 'consent', class: 'card' }, async (f) => {
         const agreed = f.querySelector('#agree').checked;
         showErrors(f, agreed ? [] : [['agree', t('error.agree')]]);
         if (!agreed) return;
         app.say(t('wait.moment'));
-        await state.open({ version: c.version, hash: c.hash, purpose: c.purpose, days: c.days });
+        const given = { version: c.version, hash: c.hash, purpose: c.purpose, days: c.days };
+        if (state.current) await state.consent(given);
+        else await state.open(given);
         app.go('photo');
       },
       h('h2', {}, t('consent.text')),
       h('div', { class: 'consent-text' }, paragraphs(local(c.text))),
       h('p', { class: 'hint' }, t('consent.version', { version: c.version, days: number(c.days) })),
       checkbox('agree', t('consent.agree')),
-      h('div', { class: 'actions' }, submit(t('consent.submit')), button(t('consent.without'), () => app.go('age'))))],
+      h('div', { class: 'actions' }, submit(t('consent.submit')), state.current
+        ? button(t('cancel'), () => app.outcome())
+        : button(t('consent.without'), () => app.go('age'))))],
   };
 }
 
 /** photo takes a picture by camera or from a file, shows it, and sends it. */
 function photo(app) {
+  if (!state.status?.consent) return consent(app);
   const refused = state.status?.state === 'another_photo' && state.status.photo?.code;
   const camera = new Camera();
   const stage = h('div', { class: 'stage' });
