@@ -55,26 +55,34 @@ function price(q) {
       h('dt', {}, t('quote.expires')), h('dd', { id: 'expires' }, day(q.expires))));
 }
 
+const ends = (i) => ({ low: number(i.low), high: number(i.high), coverage: percent(i.coverage ?? 0.9) });
+
+/** check says what the photo was used for beside a stated age: a check. */
+function check(i) {
+  return h('section', { class: 'card' }, h('h2', {}, t('check.title')), h('p', { id: 'check' }, t('check.words', ends(i))));
+}
+
 /** range is the interval in words, as a picture and as a table. */
 function range(q) {
-  if (!q.at || !q.interval) return null;
   const i = q.interval;
-  const ends = [['low', q.at.low], ['estimated', q.at.estimated], ['high', q.at.high]];
-  const priced = ends.map(([, x]) => x).filter((x) => x.modal_cents !== null && x.modal_cents !== undefined);
+  if (!i) return null;
+  if (q.basis?.price_age_source !== 'estimate' || !q.at) return check(i);
+  const points = [['low', q.at.low], ['estimated', q.at.estimated], ['high', q.at.high]];
+  const priced = points.map(([, x]) => x).filter((x) => x.modal_cents !== null && x.modal_cents !== undefined);
   const title = priced.length > 1
     ? t('chart.title', { low: premium(q, priced[0]), lowAge: priced[0].age, high: premium(q, priced.at(-1)), highAge: priced.at(-1).age, per: t(`mode.per.${modeOf(q)}`) })
     : t('chart.title.one');
   return h('section', { class: 'card', 'aria-labelledby': 'range-title' },
     h('h2', { id: 'range-title' }, t('range.title')),
-    h('p', { id: 'interval' }, t('range.words', { age: number(i.age), low: number(i.low), high: number(i.high), coverage: percent(i.coverage ?? 0.9) })),
-    h('figure', {}, chart(ends.map(([name, x]) => ({
+    h('p', { id: 'interval' }, t('range.words', { age: number(i.age), ...ends(i) })),
+    h('figure', {}, chart(points.map(([name, x]) => ({
       age: t('chart.age', { age: x.age }), amount: x.modal_cents ?? null, label: premium(q, x), name: t(`chart.${name}`), main: name === 'estimated',
     })), title)),
     h('details', {}, h('summary', {}, t('range.table')),
       h('table', {},
         h('caption', { class: 'hidden' }, t('range.table')),
         h('thead', {}, h('tr', {}, ['range.col.age', 'range.col.premium', 'range.col.year'].map((k) => h('th', { scope: 'col' }, t(k))))),
-        h('tbody', {}, ends.map(([name, x]) => h('tr', {},
+        h('tbody', {}, points.map(([name, x]) => h('tr', {},
           h('th', { scope: 'row' }, t('chart.age', { age: x.age }), ' ', h('span', { class: 'hint' }, t(`chart.${name}`))),
           h('td', {}, premium(q, x)),
           h('td', {}, x.gross_annual_cents === null || x.gross_annual_cents === undefined ? reasonText({ code: x.reason, sentence: t('quote.none') }) : money(x.gross_annual_cents, q.currency))))))),
