@@ -104,6 +104,9 @@ type Application struct {
 	Facts   underwriting.Facts `json:"facts"`
 	Consent *Consent           `json:"consent,omitempty"`
 	Version string             `json:"version"` // code that wrote it
+	// Request names the body of the HTTP request that began the case, keyed so
+	// that it tells nothing: the same request again finds its own case.
+	Request string `json:"request,omitempty"`
 }
 
 // Consent records what the customer agreed to before a photo was read.

@@ -91,6 +91,18 @@ func WriteOnce[T any](ctx context.Context, s interface {
 	return Stored[T]{}, err
 }
 
+// Exists tells whether an object of this name stands, whatever is in it.
+func Exists(ctx context.Context, s getter, key string) (bool, error) {
+	_, err := s.Get(ctx, key, maxObject)
+	switch {
+	case err == nil, errors.Is(err, store.ErrTooLarge):
+		return true, nil
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	}
+	return false, err
+}
+
 func decode[T any](key string, b []byte) (Stored[T], error) {
 	o := Stored[T]{Key: key, Hash: digest.Of(b)}
 	if err := json.Unmarshal(b, &o.Object); err != nil {
