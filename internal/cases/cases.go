@@ -53,7 +53,7 @@ type Stored[T any] struct {
 // on a case asks first. One who asked before the tombstone stood, and writes
 // after it, finds the name of what it would write taken: see package erasure.
 func Alive(ctx context.Context, s getter, id string) error {
-	_, err := s.Get(ctx, casefile.TombstoneKey(id), maxObject)
+	_, err := s.Get(ctx, casefile.DeletedKey(id), maxObject)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
@@ -140,6 +140,18 @@ func WriteOnce[T any](ctx context.Context, s interface {
 		return Read[T](ctx, s, key)
 	}
 	return Stored[T]{}, err
+}
+
+// Exists tells whether an object of this name stands, whatever is in it.
+func Exists(ctx context.Context, s getter, key string) (bool, error) {
+	_, err := s.Get(ctx, key, maxObject)
+	switch {
+	case err == nil, errors.Is(err, store.ErrTooLarge):
+		return true, nil
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	}
+	return false, err
 }
 
 func decode[T any](key string, b []byte) (Stored[T], error) {

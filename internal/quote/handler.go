@@ -161,11 +161,11 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 		Inputs:        casefile.Inputs{Application: application.Key},
 		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
 	}
-	if kind, n, _ := casefile.ParseCause(c.Cause); kind == "photo" {
-		estimate, err := cases.Read[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(c.Case, n))
-		if err != nil {
-			return cases.Stored[casefile.Quote]{}, fmt.Errorf("read estimate: %w", err)
-		}
+	estimate, ok, err := h.estimate(ctx, c)
+	if err != nil {
+		return cases.Stored[casefile.Quote]{}, fmt.Errorf("read estimate: %w", err)
+	}
+	if ok {
 		in.useEstimate(estimate)
 	}
 	replaced, err := h.latestQuote(ctx, c.Case)
