@@ -48,5 +48,7 @@ func ReferStopped(q casefile.Quote, record string) casefile.Quote {
 	}
 	q.Decision = underwriting.Refer
 	q.Reasons = append([]underwriting.Reason{underwriting.StoppedReason(record)}, q.Reasons...)
+	// The customer is told this alone: what the rules said is not decided yet.
+	q.Principal = []underwriting.Code{underwriting.Stopped}
 	return q
 }
