@@ -95,16 +95,35 @@ func (e *Eraser) Erase(ctx context.Context, id, by, why string) (Receipt, error)
 	if err != nil {
 		return Receipt{}, err
 	}
-	for range passes {
-		changed, err := e.pass(ctx, t)
-		if err != nil {
-			return Receipt{}, err
-		}
-		if !changed {
-			return receipt(t), nil
-		}
+	if _, err := e.finish(ctx, t); err != nil {
+		return Receipt{}, err
 	}
-	return Receipt{}, ErrRestless
+	return receipt(t), nil
+}
+
+// Finish goes on with the erasure of a case that has a tombstone, and tells
+// whether anything was left to do: store.ErrNotFound without one, ErrRestless.
+func (e *Eraser) Finish(ctx context.Context, id string) (changed bool, err error) {
+	t, err := e.tombstone(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	return e.finish(ctx, t)
+}
+
+// finish does every step until there is nothing to do.
+func (e *Eraser) finish(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
+	for range passes {
+		did, err := e.pass(ctx, t)
+		if err != nil {
+			return changed, err
+		}
+		if !did {
+			return changed, nil
+		}
+		changed = true
+	}
+	return changed, ErrRestless
 }
 
 // bury writes the tombstone, or returns the one that stands. A hold that came
