@@ -48,6 +48,8 @@ func dev(ctx context.Context, e *env, f *stackFlags) error {
 		"UPLOADS_BUCKET="+s.Resource("UploadsBucket"),
 		"CASES_BUCKET="+s.Resource("CasesBucket"),
 		"MODELS_BUCKET="+s.Resource("ModelsBucket"),
+		"FAILURES_BUCKET="+s.Resource("FailuresBucket"),
+		fmt.Sprintf("RETENTION_DAYS=%d", s.RetentionDays("UploadsBucket")),
 		"PREDICT_FUNCTION="+s.Resource("PredictFunction"),
 		"QUOTE_FUNCTION="+s.Resource("QuoteFunction"),
 		"ONBOARD_API="+s.APIEndpoint("OnboardApi"),

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/config"
+	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/onboard"
@@ -56,19 +59,24 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 	client := s3.NewFromConfig(aws)
+	terms, err := consent.Current(cfg.RetentionDays)
+	if err != nil {
+		return err
+	}
+	photos, stored := &s3store.Bucket{Client: client, Name: cfg.UploadsBucket}, &s3store.Bucket{Client: client, Name: cfg.CasesBucket}
 
 	h := &onboard.Handler{
 		API:           api,
 		Keys:          keys,
-		Cases:         &s3store.Bucket{Client: client, Name: cfg.CasesBucket},
-		Photos:        &s3store.Bucket{Client: client, Name: cfg.UploadsBucket},
+		Cases:         stored,
+		Photos:        photos,
 		Uploads:       &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now},
 		Quote:         &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
 		QuoteFunction: cfg.QuoteFunction,
-		Eraser:        noEraser{},
+		Eraser:        eraser{&erasure.Eraser{Photos: photos, Cases: stored, Version: version.String(), Now: time.Now}},
 		Letter:        onboard.PlainLetter,
 		Book:          book,
-		Consents:      consents(cfg.RetentionDays),
+		Consents:      []onboard.Consent{onboard.Consent(terms)},
 		Page:          func(string) (onboard.Asset, bool) { return onboard.Asset{}, false },
 		Metrics:       &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
 		Version:       version.String(),
@@ -77,4 +85,17 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	lambda.Start(h.Handle)
 	return nil
+}
+
+// eraser erases cases in the words of onboard.
+type eraser struct{ *erasure.Eraser }
+
+// Erase returns a receipt, or onboard.ErrLegalHold.
+func (e eraser) Erase(ctx context.Context, id, why string) (any, error) {
+	receipt, err := e.Eraser.Erase(ctx, id, "customer", why)
+	var held *erasure.HeldError
+	if errors.As(err, &held) {
+		return nil, onboard.ErrLegalHold
+	}
+	return receipt, err
 }

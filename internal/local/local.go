@@ -334,6 +334,18 @@ func (s *Stack) Resource(logicalID string) string {
 	return ""
 }
 
+// RetentionDays returns after how many days the lifecycle of the bucket with a
+// logical id removes every object, 0 where it does not. Here nothing carries it
+// out by itself.
+func (s *Stack) RetentionDays(logicalID string) int {
+	for _, b := range s.template.Buckets {
+		if b.LogicalID == logicalID {
+			return b.ExpirationDays
+		}
+	}
+	return 0
+}
+
 // KillFunction sends SIGKILL to each live instance of a function, named by its
 // logical id, and returns how many there were. It is for tests.
 func (s *Stack) KillFunction(logicalID string) int {

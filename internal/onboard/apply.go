@@ -89,7 +89,7 @@ func (h *Handler) create(ctx context.Context, r *request) (answer, error) {
 	}
 	a := casefile.Application{
 		Schema: casefile.Schema, Case: id, N: 1, Time: h.Now().UTC(), Facts: facts, Consent: consent,
-		Version: h.Version, Request: h.Keys.Request(r.body),
+		Version: h.Version, Request: h.Keys.Request(r.body), Salt: casefile.NewSalt(),
 	}
 	encoded, err := cases.Encode(a)
 	if err != nil {
@@ -173,11 +173,14 @@ func (h *Handler) addApplication(ctx context.Context, id string, change func(*ca
 		if err != nil {
 			return casefile.Application{}, fmt.Errorf("read application: %w", err)
 		}
+		if latest.Erased { // since the request began
+			return casefile.Application{}, errDeleted
+		}
 		a := latest.Object
 		if a.N >= maxApplications {
 			return casefile.Application{}, conflict("limit", "The facts were corrected too often. Please ask for a person.")
 		}
-		a.N, a.Time, a.Version, a.Request = a.N+1, h.Now().UTC(), h.Version, ""
+		a.N, a.Time, a.Version, a.Request, a.Salt = a.N+1, h.Now().UTC(), h.Version, "", casefile.NewSalt()
 		change(&a)
 		if err := h.validate(a.Facts, a.Time); err != nil {
 			return casefile.Application{}, err

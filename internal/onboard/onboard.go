@@ -204,10 +204,12 @@ func (h *Handler) alive(ctx context.Context, id string) error {
 		return fmt.Errorf("look for tombstone: %w", err)
 	}
 	if there {
-		return &Problem{Status: http.StatusGone, Code: "deleted", Detail: "This application was deleted."}
+		return errDeleted
 	}
 	return nil
 }
+
+var errDeleted = &Problem{Status: http.StatusGone, Code: "deleted", Detail: "This application was deleted."}
 
 // bearer returns the request's secret, "" where it brings none.
 func bearer(e *event) string {

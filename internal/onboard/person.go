@@ -70,6 +70,10 @@ func (h *Handler) complain(ctx context.Context, r *request) (answer, error) {
 		}
 		err = h.Cases.PutIfAbsent(ctx, casefile.ComplaintKey(r.id, n), encoded)
 		if errors.Is(err, store.ErrExists) {
+			// Another complaint, or the name was taken by a deletion.
+			if err := h.alive(ctx, r.id); err != nil {
+				return answer{}, err
+			}
 			continue
 		}
 		if err != nil {
