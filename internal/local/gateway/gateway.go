@@ -295,7 +295,7 @@ func choosePort(port int) (int, error) {
 func (g *Gateway) serve(ctx context.Context, c Config, u *users, port int) error {
 	listening := make(chan struct{})
 	sender := &eventSender{created: c.Created, now: c.Now, region: c.Region, store: g.posix, log: c.Log}
-	server, err := s3api.New(store{g.posix},
+	server, err := s3api.New(store{g.posix, new(sync.Map)},
 		middlewares.RootUserConfig{Access: g.Operator.AccessKeyID, Secret: g.Operator.SecretAccessKey},
 		c.Region, u, nil, nil, sender, nil,
 		s3api.WithConcurrencyLimiter(maxConnections, maxRequests),
