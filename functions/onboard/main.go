@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/onboard"
+	"github.com/agequote/agequote/internal/onboard/page"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/upload"
@@ -59,25 +59,32 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 	client := s3.NewFromConfig(aws)
+	uploads := &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now}
+	origin, err := uploads.Origin(ctx)
+	if err != nil {
+		return err
+	}
 	terms, err := consent.Current(cfg.RetentionDays)
 	if err != nil {
 		return err
 	}
-	photos, stored := &s3store.Bucket{Client: client, Name: cfg.UploadsBucket}, &s3store.Bucket{Client: client, Name: cfg.CasesBucket}
 
+	stored := &s3store.Bucket{Client: client, Name: cfg.CasesBucket}
+	photos := &s3store.Bucket{Client: client, Name: cfg.UploadsBucket}
 	h := &onboard.Handler{
 		API:           api,
 		Keys:          keys,
 		Cases:         stored,
 		Photos:        photos,
-		Uploads:       &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now},
+		Uploads:       uploads,
 		Quote:         &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
 		QuoteFunction: cfg.QuoteFunction,
-		Eraser:        eraser{&erasure.Eraser{Photos: photos, Cases: stored, Version: version.String(), Now: time.Now}},
+		Eraser:        &erasure.Eraser{Photos: photos, Cases: stored, Version: version.String(), Now: time.Now},
 		Letter:        onboard.PlainLetter,
 		Book:          book,
-		Consents:      []onboard.Consent{onboard.Consent(terms)},
-		Page:          func(string) (onboard.Asset, bool) { return onboard.Asset{}, false },
+		Consent:       terms,
+		Page:          asset,
+		PageHeaders:   page.Headers(origin),
 		Metrics:       &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
 		Version:       version.String(),
 		Now:           time.Now,
@@ -87,15 +94,8 @@ func run(ctx context.Context, getenv func(string) string) error {
 	return nil
 }
 
-// eraser erases cases in the words of onboard.
-type eraser struct{ *erasure.Eraser }
-
-// Erase returns a receipt, or onboard.ErrLegalHold.
-func (e eraser) Erase(ctx context.Context, id, why string) (any, error) {
-	receipt, err := e.Eraser.Erase(ctx, id, "customer", why)
-	var held *erasure.HeldError
-	if errors.As(err, &held) {
-		return nil, onboard.ErrLegalHold
-	}
-	return receipt, err
+// asset is a file of the page as the handler takes it.
+func asset(path string) (onboard.Asset, bool) {
+	f, ok := page.Asset(path)
+	return onboard.Asset(f), ok
 }

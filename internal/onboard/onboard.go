@@ -23,6 +23,8 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/upload"
@@ -30,9 +32,6 @@ import (
 
 // MaxBody bounds the body of a request, in bytes. The largest is a complaint.
 const MaxBody = 32 << 10
-
-// ErrLegalHold is returned by an Eraser that may not erase.
-var ErrLegalHold = errors.New("a legal hold stands")
 
 // What we need of others, no more.
 type (
@@ -50,16 +49,15 @@ type (
 	starter interface {
 		InvokeAsync(ctx context.Context, function string, event []byte) error
 	}
+	// eraser removes what is personal of a case, again without harm:
+	// *erasure.HeldError, store.ErrNotFound.
+	eraser interface {
+		Erase(ctx context.Context, id, by, why string) (erasure.Receipt, error)
+	}
 	recorder interface {
 		Record(dimensions map[string]string, values ...metrics.Value)
 	}
 )
-
-// Eraser removes what is personal of a case, and returns a receipt that shows
-// nothing of the person: ErrLegalHold. Why is kept.
-type Eraser interface {
-	Erase(ctx context.Context, id, why string) (receipt any, err error)
-}
 
 // Asset is one file of the page.
 type Asset struct {
@@ -79,10 +77,10 @@ type Handler struct {
 	Quote   starter
 	// QuoteFunction is the name of the function that quotes.
 	QuoteFunction string
-	Eraser        Eraser
+	Eraser        eraser
 	Letter        func(casefile.Quote) (string, error)
 	Book          *rulebook.Book
-	Consents      []Consent // that are known, the present one first
+	Consent       consent.Terms // in force
 	// Page returns a file of the page by its path under /page/, "" being the
 	// page itself; PageHeaders go with each.
 	Page        func(path string) (Asset, bool)
@@ -189,7 +187,8 @@ func (h *Handler) serve(ctx context.Context, e *event) (_ answer, err error) {
 	if bad := spec.check(e, r.body); len(bad) > 0 {
 		return answer{}, invalid(bad)
 	}
-	if r.id != "" {
+	// Erasing again gives the same receipt, and ends what broke off.
+	if r.id != "" && e.RouteKey != "DELETE /applications/{case}" {
 		if err := h.alive(ctx, r.id); err != nil {
 			return answer{}, err
 		}

@@ -35,7 +35,7 @@ func (h *Handler) photo(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if err := consent.Check(v.application.Consent, h.Now()); err != nil {
+	if consent.Check(v.application.Consent, h.Now()) != nil {
 		return answer{}, conflict("no_consent", "Please agree first that the photo is read.")
 	}
 	n := v.nextPhoto()
