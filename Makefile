@@ -19,6 +19,7 @@ STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 BENCHSTAT := $(CACHE)/tools/benchstat-$(BENCHSTAT_VERSION)/benchstat
 VENV := $(CACHE)/venv
 TORCH := $(CACHE)/venv-torch
+SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
@@ -28,7 +29,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -49,7 +50,7 @@ train-build: ## build bin/training, as the training image has it
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
 
-FUNCTIONS := PredictFunction QuoteFunction FailedFunction
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction
 
 .PHONY: functions $(FUNCTIONS)
 functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
@@ -57,7 +58,7 @@ functions: $(FUNCTIONS) ## build the functions for this machine, into build/<fun
 $(FUNCTIONS):
 	@$(MAKE) build-$@ ARTIFACTS_DIR='$(CURDIR)/build/$@' TARGET=$(HOST)
 
-# `sam build` calls these three, with ARTIFACTS_DIR set, for the system that
+# `sam build` calls these, with ARTIFACTS_DIR set, for the system that
 # Lambda runs them on.
 TARGET ?= linux-amd64
 target_words = $(subst -, ,$(TARGET))
@@ -74,7 +75,7 @@ define need_compiler
 predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
 endef
 
-.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction
 build-PredictFunction:
 	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
 	$(call bootstrap,predict,1)
@@ -88,6 +89,9 @@ build-QuoteFunction:
 
 build-FailedFunction:
 	$(call bootstrap,failed,0)
+
+build-OnboardFunction:
+	$(call bootstrap,onboard,0)
 
 .PHONY: onnxruntime
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
@@ -189,6 +193,15 @@ train-kill: train-parts ## kill five training runs at random steps, and take eac
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
+.PHONY: bench-onboard
+bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
+
+# Schemathesis makes requests of all kinds out of openapi.yaml, good ones and bad.
+.PHONY: test-schemathesis
+test-schemathesis: build $(SCHEMATHESIS) ## hold the API on the local stack to its OpenAPI file
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_SCHEMATHESIS='$(SCHEMATHESIS)' go test ./cmd/agequote -run '^TestOnboardConforms$$' -count 1 -timeout 15m -v
+
 .PHONY: bench
 COUNT ?= 10
 BENCH ?= .
@@ -264,6 +277,11 @@ $(BENCHSTAT):
 $(VENV)/ready: infra/requirements.txt
 	python3 -m venv '$(VENV)'
 	'$(VENV)/bin/pip' install --quiet --disable-pip-version-check -r infra/requirements.txt
+	@touch $@
+
+$(SCHEMATHESIS): infra/schemathesis.txt
+	python3 -m venv '$(CACHE)/venv-schemathesis'
+	'$(CACHE)/venv-schemathesis/bin/pip' install --quiet --disable-pip-version-check -r infra/schemathesis.txt
 	@touch $@
 
 $(TORCH)/ready: training/bench/requirements.txt

@@ -136,3 +136,42 @@ func TestTrainingIsNoPartOfTheLocalStack(t *testing.T) {
 		t.Errorf("Training=yes changes the local stack (-no +yes)\n%s", diff)
 	}
 }
+
+// TestOnboardDeletes holds the role of onboard, which anybody on the internet
+// talks to, to what a deletion needs.
+func TestOnboardDeletes(t *testing.T) {
+	template, err := samtemplate.Read("template.yaml", samtemplate.Options{StackName: "agequote", Region: "eu-central-1", Account: "000000000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, f := range template.Functions {
+		for _, s := range f.Statements {
+			for _, action := range s.Actions {
+				if strings.Contains(action, "*") {
+					t.Errorf("%s: an action with a star: %s", f.LogicalID, action)
+				}
+				if strings.HasPrefix(action, "s3:Delete") {
+					for _, resource := range s.Resources {
+						_, key, _ := strings.Cut(resource, "-eu-central-1/")
+						bucket, _, _ := strings.Cut(strings.TrimPrefix(resource, "arn:aws:s3:::agequote-"), "-")
+						got[f.LogicalID] = append(got[f.LogicalID], action+" "+bucket+" "+key)
+					}
+				}
+				if writes := action == "s3:PutObject"; writes {
+					for _, resource := range s.Resources {
+						if strings.Contains(resource, "/control/") || strings.Contains(resource, "/holds/") {
+							t.Errorf("%s may write %s", f.LogicalID, resource)
+						}
+					}
+				}
+			}
+		}
+	}
+	want := map[string][]string{"OnboardFunction": {
+		"s3:DeleteObjectVersion uploads uploads/*", "s3:DeleteObjectVersion cases cases/*", "s3:DeleteObjectVersion cases queue/*",
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who may delete what (-want +got)\n%s", diff)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/local"
 	"github.com/agequote/agequote/internal/reason"
@@ -112,11 +112,11 @@ func (c *chain) upload(ctx context.Context, id string, photo []byte) error {
 	if err := writeApplication(ctx, c.cases, id, testFacts, time.Now()); err != nil {
 		return err
 	}
-	form, err := presignUpload(ctx, c.client, c.Resource("UploadsBucket"), casefile.UploadKey(id, 1), http.DetectContentType(photo))
+	form, err := presignUpload(ctx, c.client, c.Resource("UploadsBucket"), casefile.UploadKey(id, 1), photo)
 	if err != nil {
 		return err
 	}
-	return form.send(ctx, photo)
+	return form.Send(ctx, photo)
 }
 
 // settle waits until nothing is on its way.
@@ -361,11 +361,11 @@ func TestChainRedrive(t *testing.T) {
 	if err := c.cases.PutIfAbsent(ctx, casefile.ApplicationKey(id, 1), []byte("{broken")); err != nil {
 		t.Fatal(err)
 	}
-	form, err := presignUpload(ctx, c.client, c.Resource("UploadsBucket"), casefile.UploadKey(id, 1), "image/jpeg")
+	form, err := presignUpload(ctx, c.client, c.Resource("UploadsBucket"), casefile.UploadKey(id, 1), photo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := form.send(ctx, photo); err != nil {
+	if err := form.Send(ctx, photo); err != nil {
 		t.Fatal(err)
 	}
 	c.settle(t, time.Minute)
@@ -381,8 +381,11 @@ func TestChainRedrive(t *testing.T) {
 		t.Fatalf("queue markers %q, %v, want one in each order", keys, err)
 	}
 
-	mended, err := cases.Encode(casefile.Application{Schema: 1, Case: id, N: 2, Facts: testFacts,
-		Consent: &casefile.Consent{Version: "test", Time: time.Now()}})
+	terms, err := consent.Current(demoDays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mended, err := cases.Encode(casefile.Application{Schema: 1, Case: id, N: 2, Facts: testFacts, Consent: terms.Record(time.Now())})
 	if err != nil {
 		t.Fatal(err)
 	}

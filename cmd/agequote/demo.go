@@ -13,20 +13,19 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
-	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/local"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
+	"github.com/agequote/agequote/internal/upload"
 	"github.com/agequote/agequote/internal/version"
 )
-
-// demoConsent is the text that the demo's applicant agrees to.
-const demoConsent = "I agree that my age is estimated from my photo to quote a life insurance premium. " +
-	"An underwriter may look at the photo. It is deleted after 30 days."
 
 func demoCommand() *command {
 	return &command{
@@ -140,20 +139,20 @@ func (d *demo) travel(ctx context.Context, s *local.Stack, photo string, content
 	if err := writeApplication(ctx, stored, id, d.facts, now); err != nil {
 		return journey{}, err
 	}
-	upload := casefile.UploadKey(id, n)
-	form, err := presignUpload(ctx, client, uploads, upload, http.DetectContentType(content))
+	key := casefile.UploadKey(id, n)
+	form, err := presignUpload(ctx, client, uploads, key, content)
 	if err != nil {
 		return journey{}, err
 	}
 	sent := time.Now()
-	if err := form.send(ctx, content); err != nil {
+	if err := form.Send(ctx, content); err != nil {
 		return journey{}, err
 	}
 	arrived := time.Now()
 
 	j := journey{Schema: 1, Case: id, Photo: photo, PhotoBytes: len(content), UploadMS: arrived.Sub(sent).Milliseconds(), Objects: map[string]string{
 		"application": "s3://" + casesBucket + "/" + casefile.ApplicationKey(id, n),
-		"photo":       "s3://" + uploads + "/" + upload,
+		"photo":       "s3://" + uploads + "/" + key,
 		"estimate":    "s3://" + casesBucket + "/" + casefile.EstimateKey(id, n),
 		"models":      "s3://" + s.Resource("ModelsBucket") + "/",
 	}}
@@ -176,12 +175,25 @@ func (d *demo) travel(ctx context.Context, s *local.Stack, photo string, content
 	return j, nil
 }
 
+// demoDays is how long the demo's applicant agrees that the photo is kept.
+const demoDays = 30
+
+// presignUpload makes a form for one photo, as onboarding does.
+func presignUpload(ctx context.Context, client *s3.Client, bucket, key string, photo []byte) (upload.Form, error) {
+	p := &upload.Presigner{Client: client, Bucket: bucket, Now: time.Now}
+	size := int64(len(photo))
+	return p.Presign(ctx, upload.Request{Key: key, Type: http.DetectContentType(photo), MinSize: size, MaxSize: size})
+}
+
 // writeApplication stores a consented application, as onboarding does.
 func writeApplication(ctx context.Context, stored *s3store.Bucket, id string, facts underwriting.Facts, now time.Time) error {
+	terms, err := consent.Current(demoDays)
+	if err != nil {
+		return err
+	}
 	body, err := cases.Encode(casefile.Application{
 		Schema: casefile.Schema, Case: id, N: 1, Time: now.UTC(), Facts: facts,
-		Consent: &casefile.Consent{Version: "demo-1", Hash: digest.Of([]byte(demoConsent)), Time: now.UTC(), Purpose: "age estimate for a quote", Days: 30},
-		Version: version.String(),
+		Consent: terms.Record(now), Version: version.String(), Salt: casefile.NewSalt(),
 	})
 	if err != nil {
 		return err

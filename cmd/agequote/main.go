@@ -35,7 +35,9 @@ type command struct {
 // commands in the order of the list.
 func commands() []*command {
 	return []*command{
-		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(), replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
+		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
+		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
+		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }
 
@@ -92,7 +94,7 @@ func run(ctx context.Context, e *env, args []string) error {
 func printCommands(w io.Writer) {
 	fmt.Fprint(w, "agequote turns a selfie into an indicative life insurance premium.\n\nUsage:\n  agequote COMMAND [flags]\n\nCommands:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  %-12s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, "\n`agequote COMMAND -h` explains a command.\n")
 }

@@ -35,6 +35,16 @@ type Failed struct {
 	MetricsNamespace string
 }
 
+// Onboard is what functions/onboard is told.
+type Onboard struct {
+	UploadsBucket    string
+	CasesBucket      string
+	QuoteFunction    string // name, to have corrected facts quoted
+	ServiceKey       string // ids and secrets of cases follow from it
+	RetentionDays    int    // photos are kept so long at most
+	MetricsNamespace string
+}
+
 // LoadPredict reads the settings of functions/predict.
 func LoadPredict(getenv func(string) string) (Predict, error) {
 	e := env{get: getenv}
@@ -67,6 +77,20 @@ func LoadFailed(getenv func(string) string) (Failed, error) {
 		FailuresBucket:   e.text("FAILURES_BUCKET"),
 		CasesBucket:      e.text("CASES_BUCKET"),
 		PredictFunction:  e.text("PREDICT_FUNCTION"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
+// LoadOnboard reads the settings of functions/onboard.
+func LoadOnboard(getenv func(string) string) (Onboard, error) {
+	e := env{get: getenv}
+	c := Onboard{
+		UploadsBucket:    e.text("UPLOADS_BUCKET"),
+		CasesBucket:      e.text("CASES_BUCKET"),
+		QuoteFunction:    e.text("QUOTE_FUNCTION"),
+		ServiceKey:       e.text("SERVICE_KEY"),
+		RetentionDays:    e.whole("RETENTION_DAYS"),
 		MetricsNamespace: e.text("METRICS_NAMESPACE"),
 	}
 	return c, e.err()
@@ -105,6 +129,15 @@ func (e *env) seconds(name string) time.Duration {
 		e.problems = append(e.problems, fmt.Errorf("%s is %q, want whole seconds from 1", name, v))
 	}
 	return time.Duration(n) * time.Second
+}
+
+func (e *env) whole(name string) int {
+	v := e.text(name)
+	n, err := strconv.Atoi(v)
+	if v != "" && (err != nil || n < 1) {
+		e.problems = append(e.problems, fmt.Errorf("%s is %q, want a whole number from 1", name, v))
+	}
+	return n
 }
 
 func (e *env) err() error {

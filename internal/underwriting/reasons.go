@@ -34,6 +34,8 @@ const (
 	AnswerPostpone  Code = "answer_postpone"   // an answer means waiting
 	AnswerDecline   Code = "answer_decline"    // an answer rules the cover out
 	RatingOverLimit Code = "rating_over_limit" // the ratings together pass the product's limit
+
+	Stopped Code = "stopped" // quoting is stopped, so that a person looks at every case
 )
 
 // sentences say each code in plain words. They hold no numbers: the value and
@@ -64,6 +66,7 @@ var sentences = map[Code]string{
 	AnswerPostpone:    "The answer to a question means that we can decide later only; please ask again then.",
 	AnswerDecline:     "The answer to a question means that we cannot offer this cover.",
 	RatingOverLimit:   "The risks together are past the limit for this cover.",
+	Stopped:           "Quoting by computer is stopped at the moment; a person looks at the application.",
 }
 
 // Codes returns every code, in the order of the documentation.
@@ -71,7 +74,7 @@ func Codes() []Code {
 	return []Code{Under18, PhotoUnder18, PhotoTouches18, AgeUnderLimit, AgeOverLimit, AgeAtExpiry,
 		AgeContradicts, AgeUncertain, SumOutsideLimits, TermNotOffered, BuildOutsideClass, FactsInvalid,
 		BuildDecline, ClassBuild, RatedBuild, TobaccoRates, ClassTobacco, RatedTobacco,
-		ClassAnswer, RatedAnswer, FlatExtra, AnswerRefer, AnswerPostpone, AnswerDecline, RatingOverLimit}
+		ClassAnswer, RatedAnswer, FlatExtra, AnswerRefer, AnswerPostpone, AnswerDecline, RatingOverLimit, Stopped}
 }
 
 // Sentence returns the code in plain words, for the customer and the
@@ -93,6 +96,7 @@ const (
 	ruleFormer    = "TOBACCO-2" // which classes are open to former users
 	ruleRating    = "RATING-1"  // the limit of ratings
 	ruleFacts     = "FACTS-1"   // every fact that the product needs is there
+	ruleStop      = "STOP-1"    // quoting is not stopped
 )
 
 // Rules returns what each rule of this package is about, by id, in the order
@@ -110,6 +114,7 @@ func Rules() [][2]string {
 		{ruleTobacco, "Who uses tobacco, or stopped too lately, pays its rates or its rating."},
 		{ruleFormer, "A former user must have stopped long enough ago for each class."},
 		{ruleRating, "The table rating steps of build, tobacco and answers together are at most the product's; else declined."},
+		{ruleStop, "Quoting is not stopped; else a person looks at every case, whatever the other rules say."},
 	}
 }
 
@@ -152,4 +157,10 @@ func (r Reason) weight() int {
 // the field and what is wrong, never what was entered.
 func FactsInvalidReason(f FieldError) Reason {
 	return Reason{Code: FactsInvalid, Decision: Refer, Sentence: FactsInvalid.Sentence(), Rule: ruleFacts, Value: f.Field, Limit: f.Sentence}
+}
+
+// StoppedReason is the reason of a quote that was made while quoting was
+// stopped. Record names who stopped it, when and why.
+func StoppedReason(record string) Reason {
+	return Reason{Code: Stopped, Decision: Refer, Sentence: Stopped.Sentence(), Rule: ruleStop, Value: record}
 }

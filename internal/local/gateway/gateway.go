@@ -5,7 +5,7 @@
 //
 // It listens on 127.0.0.1 alone, over plain HTTP, so a template's statements
 // about TLS do not apply. Lifecycle rules, encryption, notification
-// configurations and CORS rules of the template are not applied either. A
+// configurations of the template are not applied either. A
 // missing key answers 404 where S3 answers 403 to a caller who may not list.
 //
 // versitygw's posix backend addresses objects by paths relative to the working
@@ -295,7 +295,7 @@ func choosePort(port int) (int, error) {
 func (g *Gateway) serve(ctx context.Context, c Config, u *users, port int) error {
 	listening := make(chan struct{})
 	sender := &eventSender{created: c.Created, now: c.Now, region: c.Region, store: g.posix, log: c.Log}
-	server, err := s3api.New(store{g.posix},
+	server, err := s3api.New(store{g.posix, new(sync.Map)},
 		middlewares.RootUserConfig{Access: g.Operator.AccessKeyID, Secret: g.Operator.SecretAccessKey},
 		c.Region, u, nil, nil, sender, nil,
 		s3api.WithConcurrencyLimiter(maxConnections, maxRequests),

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend"
@@ -153,20 +155,41 @@ func conditions(all map[string]map[string][]string) map[string]map[string][]stri
 	return out
 }
 
-// store is the server's backend with policies that are judged for a presigned
-// POST as well. The server asks whether such a POST may write to the bucket,
-// not whether it may write the key that its form has; so for the time of that
-// question the policy is put in terms of the bucket.
+// store is the server's backend with policies that are kept in memory, and that
+// are judged for a presigned POST as well.
+//
+// The server keeps a policy in an attribute of the bucket's folder, which most
+// file systems bound to 4 KB; ours is set anew at each start.
+//
+// The server asks whether a POST may write to the bucket, not whether it may
+// write the key that its form has; so for the time of that question the policy
+// is put in terms of the bucket.
 type store struct {
 	backend.Backend
+	policies *sync.Map // by bucket
+}
+
+// PutBucketPolicy keeps the policy of a bucket. The server uses the memory of a
+// request again, so it is copied.
+func (s store) PutBucketPolicy(_ context.Context, bucket string, policy []byte) error {
+	s.policies.Store(strings.Clone(bucket), bytes.Clone(policy))
+	return nil
+}
+
+// DeleteBucketPolicy drops it, and one that an earlier version of this code
+// left in the folder.
+func (s store) DeleteBucketPolicy(ctx context.Context, bucket string) error {
+	s.policies.Delete(bucket)
+	return s.Backend.DeleteBucketPolicy(ctx, bucket)
 }
 
 // GetBucketPolicy returns the policy of a bucket for the request of ctx.
 func (s store) GetBucketPolicy(ctx context.Context, bucket string) ([]byte, error) {
-	doc, err := s.Backend.GetBucketPolicy(ctx, bucket)
-	if err != nil {
-		return nil, err
+	kept, ok := s.policies.Load(bucket)
+	if !ok {
+		return s.Backend.GetBucketPolicy(ctx, bucket)
 	}
+	doc, _ := kept.([]byte)
 	post, ok := ctx.Value(string(utils.ContextKeyObjectPostResult)).(middlewares.PostObjectResult)
 	if !ok {
 		return doc, nil

@@ -1,0 +1,275 @@
+package onboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/store"
+	"github.com/agequote/agequote/internal/underwriting"
+)
+
+// State is where a case stands, for the customer.
+type State string
+
+// The states. A case moves between them as often as the customer and the
+// underwriters do something.
+const (
+	Waiting      State = "waiting"       // for a photo or an age
+	Reading      State = "reading"       // something is on its way
+	AnotherPhoto State = "another_photo" // the last one was refused
+	Quoted       State = "quoted"
+	WithAPerson  State = "with_a_person"
+	Postponed    State = "postponed"
+	Declined     State = "declined"
+)
+
+// photo is what is stored about one photo.
+type photo struct {
+	n        int
+	uploaded bool
+	estimate *casefile.Estimate
+	failure  *casefile.Failure
+}
+
+// caseView is a case as its stored objects tell it.
+type caseView struct {
+	id          string
+	application casefile.Application // the highest
+	photos      []photo              // by number
+	quotes      map[string]casefile.Quote
+	failures    map[string]casefile.Failure // of corrected facts, by cause
+	asked       *casefile.PersonRequest     // the newest
+	keys        []string                    // names of all objects of the case
+}
+
+// look reads a case. Names are listed once, and of each kind only what the
+// state depends on is read.
+func (h *Handler) look(ctx context.Context, id string) (*caseView, error) {
+	v := &caseView{id: id, quotes: map[string]casefile.Quote{}, failures: map[string]casefile.Failure{}}
+	var uploads []string
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		v.keys, err = h.Cases.List(gctx, casefile.Prefix(id))
+		return err
+	})
+	g.Go(func() (err error) {
+		uploads, err = h.Photos.List(gctx, casefile.UploadPrefix(id))
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("list case: %w", err)
+	}
+	if err := h.read(ctx, v); err != nil {
+		return nil, fmt.Errorf("read case: %w", err)
+	}
+	for _, key := range uploads {
+		if _, n, ok := casefile.ParseUploadKey(key); ok {
+			v.photo(n).uploaded = true
+		}
+	}
+	slices.SortFunc(v.photos, func(x, y photo) int { return x.n - y.n })
+	return v, nil
+}
+
+// readers is how many objects of a case are read at a time.
+const readers = 8
+
+func (h *Handler) read(ctx context.Context, v *caseView) error {
+	jobs := &reading{store: h.Cases}
+	jobs.group, jobs.ctx = errgroup.WithContext(ctx)
+	jobs.group.SetLimit(readers)
+
+	var application, asked string
+	for _, key := range v.keys { // in order of their names
+		rest := strings.TrimPrefix(key, casefile.Prefix(v.id))
+		folder, name := path.Split(rest)
+		base := strings.TrimSuffix(name, ".json")
+		switch {
+		case folder == "application/":
+			application = key
+		case folder == "requests/" && strings.HasPrefix(base, "person-"):
+			asked = key
+		case folder == "quotes/":
+			fetch(jobs, key, func(q casefile.Quote) { v.quotes[base] = q })
+		case folder == "failures/":
+			fetch(jobs, key, func(f casefile.Failure) { v.failures[base] = f })
+		case strings.HasPrefix(folder, "photos/") && base == "estimate":
+			fetch(jobs, key, func(e casefile.Estimate) { v.photo(e.N).estimate = &e })
+		case strings.HasPrefix(folder, "photos/") && base == "failure":
+			fetch(jobs, key, func(f casefile.Failure) { v.photo(f.N).failure = &f })
+		}
+	}
+	if application == "" { // the secret was right, so the case stood once
+		return fmt.Errorf("no application: %w", cases.ErrUnreadable)
+	}
+	fetch(jobs, application, func(a casefile.Application) { v.application = a })
+	if asked != "" {
+		fetch(jobs, asked, func(r casefile.PersonRequest) { v.asked = &r })
+	}
+	return jobs.group.Wait()
+}
+
+// photo returns the case's photo of that number, and makes room for it.
+func (v *caseView) photo(n int) *photo {
+	i := slices.IndexFunc(v.photos, func(p photo) bool { return p.n == n })
+	if i < 0 {
+		v.photos = append(v.photos, photo{n: n})
+		i = len(v.photos) - 1
+	}
+	return &v.photos[i]
+}
+
+// nextPhoto is the number of the photo that comes next. A form that was not
+// used has none.
+func (v *caseView) nextPhoto() int {
+	if len(v.photos) == 0 {
+		return 1
+	}
+	return v.photos[len(v.photos)-1].n + 1
+}
+
+// outcome is what became of the case at one time.
+type outcome struct {
+	at    time.Time
+	state State
+	quote *casefile.Quote
+}
+
+// standing is the case's state, since when, and the quote that goes with it:
+// what is on its way comes first, else the newest outcome counts.
+func (v *caseView) standing(now time.Time) outcome {
+	if at, pending := v.pending(now); pending {
+		return outcome{at: at, state: Reading}
+	}
+	latest := outcome{at: v.application.Time, state: Waiting}
+	newer := func(o outcome) {
+		if latest.state == Waiting || o.at.After(latest.at) {
+			latest = o
+		}
+	}
+	for _, p := range v.photos {
+		if p.estimate != nil && p.estimate.Code != reason.OK {
+			newer(outcome{at: p.estimate.Time, state: AnotherPhoto})
+		}
+		if p.failure != nil {
+			newer(outcome{at: p.failure.Time, state: WithAPerson})
+		}
+	}
+	for _, f := range v.failures {
+		newer(outcome{at: f.Time, state: WithAPerson})
+	}
+	for cause, q := range v.quotes {
+		newer(outcome{at: q.Time, state: decided(q.Decision), quote: &q})
+		if kind, _, _ := casefile.ParseCause(cause); kind == "decision" && v.asked != nil && q.Time.After(v.asked.Time) {
+			v.asked = nil // a person has answered
+		}
+	}
+	if v.asked != nil {
+		latest.state, latest.at = WithAPerson, v.asked.Time
+	}
+	return latest
+}
+
+func decided(d underwriting.Decision) State {
+	switch d {
+	case underwriting.Quote:
+		return Quoted
+	case underwriting.Postpone:
+		return Postponed
+	case underwriting.Decline:
+		return Declined
+	}
+	return WithAPerson // referred, or a decision that this code does not know
+}
+
+// pending tells whether something is on its way, and since when.
+func (v *caseView) pending(now time.Time) (time.Time, bool) {
+	for _, p := range v.photos {
+		_, quoted := v.quotes[casefile.PhotoCause(p.n)]
+		switch {
+		case quoted, p.failure != nil:
+		case p.estimate == nil:
+			return v.application.Time, true // uploaded; S3's own time is not asked for
+		case p.estimate.Code == reason.OK:
+			return p.estimate.Time, true
+		}
+	}
+	if v.owed(now) {
+		return v.application.Time, true
+	}
+	return time.Time{}, false
+}
+
+// owed tells whether the newest application started a quote that does not stand
+// yet.
+func (v *caseView) owed(now time.Time) bool {
+	a := v.application
+	if _, failed := v.failures[casefile.FactsCause(a.N)]; failed {
+		return false
+	}
+	key := casefile.ApplicationKey(v.id, a.N)
+	for _, q := range v.quotes {
+		if q.Inputs.Application >= key { // of this application, or of a later one
+			return false
+		}
+	}
+	return quotable(a, v.lastRead(), now)
+}
+
+// lastRead is the newest photo that gave an age, nil where none did.
+func (v *caseView) lastRead() *casefile.Estimate {
+	for _, p := range slices.Backward(v.photos) {
+		if p.estimate != nil && p.estimate.Code == reason.OK {
+			return p.estimate
+		}
+	}
+	return nil
+}
+
+// quotable tells whether an application is quoted without waiting for a photo:
+// a correction, where an age is known, and a first one that states the age and
+// allows no photo. An estimate counts if the photo was read before.
+func quotable(a casefile.Application, read *casefile.Estimate, now time.Time) bool {
+	_, stated := a.Facts.StatedAge(now)
+	if a.N == 1 {
+		return stated && a.Consent == nil
+	}
+	return stated || read != nil && read.Time.Before(a.Time)
+}
+
+// reading reads objects at the same time; what is done with each is done by one
+// at a time.
+type reading struct {
+	store caseStore
+	ctx   context.Context // of the request that reads; a reading does not outlive it
+	group *errgroup.Group
+	mu    sync.Mutex
+}
+
+// fetch reads one object. One that was deleted since it was listed is left out.
+func fetch[T any](r *reading, key string, use func(T)) {
+	r.group.Go(func() error {
+		o, err := cases.Read[T](r.ctx, r.store, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		use(o.Object)
+		return nil
+	})
+}
