@@ -1,6 +1,7 @@
 package onboard
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +49,8 @@ func TestStanding(t *testing.T) {
 			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1), "facts-0002": quote(underwriting.Refer, 11, 2)}}, WithAPerson, 11},
 		{"corrected before the photo", caseView{application: second, photos: []photo{read(1, 12, reason.OK)},
 			quotes: quotes{"photo-0001": quote(underwriting.Quote, 13, 2)}}, Quoted, 13},
+		{"corrected before the photo, whose quote was given up", caseView{application: second,
+			photos: []photo{{n: 1, uploaded: true, estimate: read(1, 12, reason.OK).estimate, failure: &casefile.Failure{Time: at(14)}}}}, WithAPerson, 14},
 		{"corrected without an age", caseView{application: second}, Waiting, 10},
 		{"age stated at once, no consent", caseView{application: casefile.Application{N: 1, Time: at(0), Facts: underwriting.Facts{Age: &age}}}, Reading, 0},
 		{"age stated at once, with consent", caseView{application: casefile.Application{N: 1, Time: at(0), Facts: underwriting.Facts{Age: &age}, Consent: consent}}, Waiting, 0},
@@ -83,7 +86,7 @@ func TestKeys(t *testing.T) {
 		t.Errorf("the case %q is not reached with its secret", id)
 	}
 	for _, wrong := range []struct{ id, secret string }{{id, ""}, {id, k.Secret(id) + "x"}, {id, id}, {"", k.Secret("")},
-		{"not a case", k.Secret("not a case")}, {"case\nsome key of a customer's", k.Secret("case\nsome key of a customer's")}} {
+		{"not a case", k.Secret("not a case")}, {"not a case", k.Secret(strings.Repeat("0", 32))}, {"case\nsome key of a customer's", k.Secret("case\nsome key of a customer's")}} {
 		if k.Allows(wrong.id, wrong.secret) {
 			t.Errorf("%q opens %q", wrong.secret, wrong.id)
 		}
