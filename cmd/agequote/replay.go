@@ -230,7 +230,7 @@ func (p *packages) local() (*model.Package, error) {
 	if dir == "" {
 		found, err := beside("models", model.ManifestName)
 		if err != nil {
-			return nil, nil //nolint:nilerr // none beside the program is no fault
+			return nil, nil // none beside the program is no fault
 		}
 		dir = found
 	}

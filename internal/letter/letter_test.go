@@ -118,7 +118,7 @@ func TestFigures(t *testing.T) {
 	decisions := map[underwriting.Decision]int{}
 	r := rand.New(rand.NewPCG(3, 3))
 	questions := []string{"heart-stroke", "cancer", "diabetes", "blood-pressure", "family-history", "tests-pending", "incurable", "dangerous-work"}
-	for range 500 {
+	for range 150 {
 		in := input()
 		in.Facts.WeightKG = float64(45 + r.IntN(100))
 		in.Facts.SumCents = int64(1+r.IntN(600)) * 1_000_000
