@@ -25,7 +25,7 @@ import (
 
 const (
 	// patience is for one thing to show; a photo on a busy machine is slowest.
-	patience = 30 * time.Second
+	patience = time.Minute
 	// phone is the width of the smallest common phone, in CSS pixels.
 	phoneWidth, phoneHeight = 375, 812
 )
