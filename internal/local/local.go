@@ -2,12 +2,12 @@
 // server, its functions as processes behind Lambda's own interface, and
 // between them the events, retries, destinations and permissions that the
 // template states. Code that talks to it uses the AWS SDK and needs only the
-// variables that Env returns.
+// variables that Env returns, or HTTP for the template's HTTP APIs.
 //
 // It is for demonstrations, development and tests. It isolates nothing, keeps
-// no audit trail and listens on 127.0.0.1 alone. APIs, state machines, alarms,
+// no audit trail and listens on 127.0.0.1 alone. REST APIs, state machines, alarms,
 // lifecycle rules and encryption of the template are left out; packages
-// samtemplate, gateway and lambdad say what they leave out.
+// samtemplate, gateway, lambdad and httpapi say what they leave out.
 package local
 
 import (
@@ -45,6 +45,7 @@ type Options struct {
 	Dir        string // keeps the objects; empty: a temporary folder that Close removes
 	S3Port     int    // 0: any free one
 	LambdaPort int    // 0: any free one
+	APIPort    int    // of the first HTTP API; 0: any free one. Others take free ones
 
 	RetryWait   time.Duration // before each retry; 0: Lambda's 1 and 2 minutes
 	Concurrency int           // instances of a function that reserves none; 0: one for each processor
@@ -59,8 +60,9 @@ type Stack struct {
 	template *samtemplate.Template
 	gateway  *gateway.Gateway
 	lambda   *lambdad.Server
-	ready    chan struct{} // closed once events may be passed on
-	remove   string        // the temporary folder; empty: none
+	apis     map[string]*api // by logical id
+	ready    chan struct{}   // closed once events may be passed on
+	remove   string          // the temporary folder; empty: none
 }
 
 // Start runs the template and returns when it can be used. The end of ctx
@@ -77,7 +79,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if o, err = withDefaults(o); err != nil {
 		return nil, err
 	}
-	s := &Stack{options: o, ready: make(chan struct{})}
+	s := &Stack{options: o, apis: map[string]*api{}, ready: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -99,12 +101,19 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		}
 		o.Dir = s.remove
 	}
+	if err := s.listenAPIs(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.makeSecrets(o.Dir); err != nil {
+		return nil, err
+	}
 	if err := s.startS3(ctx, o); err != nil {
 		return nil, err
 	}
 	if err := s.startLambda(ctx); err != nil {
 		return nil, err
 	}
+	s.serveAPIs()
 	close(s.ready)
 	return s, nil
 }
@@ -266,9 +275,9 @@ func (s *Stack) putObject(ctx context.Context, bucket, key string, body []byte, 
 // Close kills the functions, stops the servers, and removes the data if they
 // were in a temporary folder. Nothing runs or listens when it returns.
 func (s *Stack) Close() error {
-	var err error
-	if s.lambda != nil { // first, so that no function finds S3 gone
-		err = s.lambda.Close()
+	err := s.closeAPIs() // first, so that no request finds its function gone
+	if s.lambda != nil { // then, so that no function finds S3 gone
+		err = errors.Join(err, s.lambda.Close())
 	}
 	if s.gateway != nil {
 		err = errors.Join(err, s.gateway.Close())

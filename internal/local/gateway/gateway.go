@@ -5,7 +5,7 @@
 //
 // It listens on 127.0.0.1 alone, over plain HTTP, so a template's statements
 // about TLS do not apply. Lifecycle rules, encryption, notification
-// configurations and CORS rules of the template are not applied either. A
+// configurations of the template are not applied either. A
 // missing key answers 404 where S3 answers 403 to a caller who may not list.
 //
 // versitygw's posix backend addresses objects by paths relative to the working

@@ -27,6 +27,9 @@ func (g *Gateway) provision(ctx context.Context, c Config) error {
 		if err := createBucket(ctx, client, b, c.Region); err != nil {
 			return fmt.Errorf("create bucket %s: %w", b.Name, err)
 		}
+		if err := setCORS(ctx, client, b); err != nil {
+			return fmt.Errorf("set CORS rules of bucket %s: %w", b.Name, err)
+		}
 		if err := setPolicy(ctx, client, b.Name, c.Roles); err != nil {
 			return fmt.Errorf("set policy of bucket %s: %w", b.Name, err)
 		}
@@ -50,6 +53,25 @@ func createBucket(ctx context.Context, client *s3.Client, b samtemplate.Bucket, 
 		Bucket:                  &b.Name,
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
 	})
+	return err
+}
+
+// setCORS gives the bucket its rules, or takes those of an earlier template from
+// a kept one.
+func setCORS(ctx context.Context, client *s3.Client, b samtemplate.Bucket) error {
+	if len(b.CORS) == 0 {
+		_, err := client.DeleteBucketCors(ctx, &s3.DeleteBucketCorsInput{Bucket: &b.Name})
+		return err
+	}
+	var rules []types.CORSRule
+	for _, c := range b.CORS {
+		rule := types.CORSRule{AllowedOrigins: c.Origins, AllowedMethods: c.Methods, AllowedHeaders: c.Headers, ExposeHeaders: c.Expose}
+		if c.MaxAge > 0 {
+			rule.MaxAgeSeconds = aws.Int32(int32(c.MaxAge))
+		}
+		rules = append(rules, rule)
+	}
+	_, err := client.PutBucketCors(ctx, &s3.PutBucketCorsInput{Bucket: &b.Name, CORSConfiguration: &types.CORSConfiguration{CORSRules: rules}})
 	return err
 }
 

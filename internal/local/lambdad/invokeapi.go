@@ -1,9 +1,12 @@
 package lambdad
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,6 +99,28 @@ func (s *Server) answerSync(w http.ResponseWriter, r *http.Request, f *function,
 	case <-r.Context().Done():
 	case <-s.alive.Done():
 		refuse(w, http.StatusServiceUnavailable, "ServiceException", "the server is closing")
+	}
+}
+
+// Invoke runs a request of the platform itself, such as one of an HTTP API, and
+// waits for it. failed is true where the function did not answer; the payload
+// is then Lambda's description of the failure.
+func (s *Server) Invoke(ctx context.Context, nameOrARN string, payload []byte) (answer []byte, failed bool, err error) {
+	f := s.function(nameOrARN)
+	if f == nil {
+		return nil, false, fmt.Errorf("invoke %s: no such function", nameOrARN)
+	}
+	outcomes := make(chan outcome, 1)
+	if !s.enqueue(f, &request{id: s.cfg.NewID(), payload: payload, done: func(o outcome) { outcomes <- o }}) {
+		return nil, false, fmt.Errorf("invoke %s: %w", f.Name, net.ErrClosed)
+	}
+	select {
+	case out := <-outcomes:
+		return out.payload, out.failed(), nil
+	case <-ctx.Done():
+		return nil, false, fmt.Errorf("invoke %s: %w", f.Name, ctx.Err())
+	case <-s.alive.Done():
+		return nil, false, fmt.Errorf("invoke %s: %w", f.Name, net.ErrClosed)
 	}
 }
 

@@ -1,6 +1,7 @@
 package samtemplate
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -59,6 +60,12 @@ func Parse(data []byte, o Options) (*Template, error) {
 				return nil, err
 			}
 			t.Functions = append(t.Functions, f)
+		case typeAPI:
+			a, err := r.api(id, res)
+			if err != nil {
+				return nil, err
+			}
+			t.APIs = append(t.APIs, a)
 		}
 	}
 	return t, r.checkReferences(t)
@@ -114,12 +121,66 @@ func (r *resolver) bucket(id string, res node) (Bucket, error) {
 	if err != nil {
 		return Bucket{}, err
 	}
-	return Bucket{
+	b := Bucket{
 		LogicalID: id,
 		Name:      name,
 		ARN:       bucketARN(name),
 		Versioned: versioning.get("Status").text == "Enabled",
-	}, nil
+	}
+	cors, err := r.resolve(res.fields["Properties"].fields["CorsConfiguration"])
+	if err != nil {
+		return Bucket{}, err
+	}
+	for _, rule := range cors.get("CorsRules").items() {
+		c, err := readCORS(rule, "AllowedOrigins", "AllowedMethods", "AllowedHeaders", "ExposedHeaders")
+		if err != nil {
+			return Bucket{}, err
+		}
+		b.CORS = append(b.CORS, c)
+	}
+	return b, nil
+}
+
+// readCORS reads a rule under the names that a service gives its parts.
+func readCORS(v value, origins, methods, headers, expose string) (CORS, error) {
+	var c CORS
+	for name, into := range map[string]*[]string{origins: &c.Origins, methods: &c.Methods, headers: &c.Headers, expose: &c.Expose} {
+		var err error
+		if *into, err = v.get(name).strs(); err != nil {
+			return CORS{}, err
+		}
+	}
+	var err error
+	c.MaxAge, err = v.get("MaxAge").integer(0)
+	return c, err
+}
+
+func (r *resolver) api(id string, res node) (API, error) {
+	name, err := r.physicalName(res.line, id)
+	if err != nil {
+		return API{}, err
+	}
+	a := API{LogicalID: id, Name: name, Endpoint: fmt.Sprintf("https://%s.execute-api.%s.amazonaws.com", name, r.options.Region)}
+	own := res.fields["Properties"].fields
+	settings, err := r.resolve(own["DefaultRouteSettings"])
+	if err != nil {
+		return API{}, err
+	}
+	rate, err := settings.get("ThrottlingRateLimit").integer(0)
+	if err != nil {
+		return API{}, err
+	}
+	a.RateLimit = float64(rate)
+	if a.BurstLimit, err = settings.get("ThrottlingBurstLimit").integer(0); err != nil {
+		return API{}, err
+	}
+	cors, err := r.resolve(own["CorsConfiguration"])
+	if err != nil || cors.kind == absent {
+		return a, err
+	}
+	c, err := readCORS(cors, "AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders")
+	a.CORS = &c
+	return a, err
 }
 
 // properties are a function's own and those it takes over from Globals.
@@ -179,6 +240,9 @@ func (r *resolver) function(id string, res, globals node) (Function, error) {
 		return Function{}, err
 	}
 	if f.S3Events, err = p.s3Events(); err != nil {
+		return Function{}, err
+	}
+	if f.HTTPEvents, err = p.httpEvents(); err != nil {
 		return Function{}, err
 	}
 	if f.Statements, err = p.statements(); err != nil {
@@ -307,6 +371,28 @@ func (p properties) s3Events() ([]S3Event, error) {
 	return out, nil
 }
 
+// httpEvents reads the events of type HttpApi.
+func (p properties) httpEvents() ([]HTTPEvent, error) {
+	var out []HTTPEvent
+	all := p.own.fields["Events"]
+	for _, name := range all.keys {
+		n := all.fields[name]
+		if n.fields["Type"].text != "HttpApi" {
+			continue
+		}
+		own := n.fields["Properties"].fields
+		e := HTTPEvent{API: own["ApiId"].text, Method: strings.ToUpper(own["Method"].text), Path: own["Path"].text}
+		if id := own["ApiId"]; id.fields != nil {
+			e.API = id.fields["Ref"].text // the long form of !Ref
+		}
+		if e.API == "" || e.Method == "" || e.Path == "" {
+			return nil, errorAt(n.line, "event %s needs ApiId, Method and Path", name)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
 // statements reads the policy documents of Policies. A bare name is a managed
 // policy of AWS; the local stack has none, so it grants nothing here.
 func (p properties) statements() ([]Statement, error) {
@@ -374,6 +460,11 @@ func (r *resolver) checkReferences(t *Template) error {
 		for _, e := range f.S3Events {
 			if !slices.ContainsFunc(t.Buckets, func(b Bucket) bool { return b.LogicalID == e.Bucket }) {
 				return errorAt(line, "%s: an event names the bucket %q, which is not there", f.LogicalID, e.Bucket)
+			}
+		}
+		for _, e := range f.HTTPEvents {
+			if !slices.ContainsFunc(t.APIs, func(a API) bool { return a.LogicalID == e.API }) {
+				return errorAt(line, "%s: an event names the API %q, which is not there", f.LogicalID, e.API)
 			}
 		}
 		for _, d := range []*Destination{f.OnSuccess, f.OnFailure} {

@@ -160,6 +160,8 @@ var nameProperties = map[string]string{
 	"AWS::Logs::LogGroup": "LogGroupName",
 	"AWS::SNS::Topic":     "TopicName",
 	"AWS::SQS::Queue":     "QueueName",
+
+	"AWS::SecretsManager::Secret": "Name",
 }
 
 // The types of resource that the package knows more of than their names.
@@ -167,6 +169,7 @@ const (
 	typeFunction = "AWS::Serverless::Function"
 	typeBucket   = "AWS::S3::Bucket"
 	typeRole     = "AWS::IAM::Role"
+	typeAPI      = "AWS::Serverless::HttpApi"
 )
 
 // physicalName returns a resource's name: what the template gives it, else

@@ -1,6 +1,6 @@
 // Package samtemplate reads from a SAM template what the local stack needs to
 // run it: functions with their settings, events, destinations and permissions,
-// and buckets. Intrinsic functions are resolved as CloudFormation would on
+// buckets, and HTTP APIs. Intrinsic functions are resolved as CloudFormation would on
 // deploying, and Globals are merged as SAM does.
 //
 // It is not a template validator (sam validate and cfn-lint are), and only the
@@ -28,6 +28,7 @@ type Options struct {
 type Template struct {
 	Functions []Function
 	Buckets   []Bucket
+	APIs      []API
 }
 
 // Function is one AWS::Serverless::Function.
@@ -47,6 +48,7 @@ type Function struct {
 	OnFailure   *Destination
 
 	S3Events   []S3Event
+	HTTPEvents []HTTPEvent
 	Statements []Statement // of its role; managed policies, named only, are not among them
 }
 
@@ -73,6 +75,33 @@ type S3Event struct {
 	Suffix string
 }
 
+// HTTPEvent is a route of an HTTP API that starts a function.
+type HTTPEvent struct {
+	API    string // logical id
+	Method string // upper case, or ANY
+	Path   string // /applications/{case}, /page/{file+}
+}
+
+// API is one AWS::Serverless::HttpApi.
+type API struct {
+	LogicalID string
+	Name      string // stands for the id that a deployment would make up
+	Endpoint  string // the address that it would have on AWS, without a slash at the end
+
+	RateLimit  float64 // requests a second for each route; 0: none stated
+	BurstLimit int
+	CORS       *CORS // nil: none
+}
+
+// CORS says which pages of other origins a browser lets in.
+type CORS struct {
+	Origins []string
+	Methods []string
+	Headers []string
+	Expose  []string
+	MaxAge  int // seconds
+}
+
 // Statement is one statement of an IAM policy.
 type Statement struct {
 	Effect     string // Allow or Deny
@@ -87,6 +116,7 @@ type Bucket struct {
 	Name      string // physical
 	ARN       string
 	Versioned bool
+	CORS      []CORS // its rules
 }
 
 // Read reads the template at path. Errors name the file and the line.
