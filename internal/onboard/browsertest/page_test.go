@@ -111,6 +111,8 @@ func (s *site) upright(t *testing.T, hopper []byte) {
 	upright := picture(t, hopper)
 	const place = "48.1374 N 11.5755 E"
 	tb := s.apply(t, "en")
+	tb.choose(t, "IMG_0001.heic", []byte("no browser of ours opens this"))
+	tb.see(".stage-error", "cannot open HEIC")
 	tb.send(t, "IMG_0001.jpg", withEXIF(toJPEG(t, quarterTurn(upright)), place))
 	tb.step("10-hopper")
 
@@ -139,7 +141,17 @@ func (s *site) upright(t *testing.T, hopper []byte) {
 // retake sends a picture without a face and one with two before a good one.
 func (s *site) retake(t *testing.T, astronaut, hopper []byte) {
 	tb := s.apply(t, "en")
-	tb.send(t, "wall.jpg", toJPEG(t, image.NewUniform(color.Gray{Y: 128})))
+	tb.choose(t, "night.jpg", toJPEG(t, image.NewUniform(color.Gray{Y: 20})))
+	tb.see(".camera-hint", "Too dark")
+	tb.press("Take another")
+	tb.choose(t, "wall.jpg", toJPEG(t, image.NewUniform(color.Gray{Y: 128})))
+	tb.see(".camera-hint", "Looks blurred")
+	if sent := tb.requests(s.uploads); len(sent) > 0 {
+		t.Errorf("%q was sent for a hint", sent)
+	}
+	tb.press("Send this photo")
+	tb.view("wait")
+	tb.outcome()
 	tb.see("h1", "Please take another photo")
 	tb.see("#refusal", "We found no face in this picture")
 	tb.step("11-no-face")
@@ -215,6 +227,11 @@ func (s *site) wholeCase(t *testing.T, astronaut []byte) {
 		t.Errorf("a new tab shows %s, the first one %s", resumed, tb.text("#premium"))
 	}
 	again.step("17-resumed")
+	again.run("skip to the content", chromedp.Focus(chromedp.ID("skip")))
+	again.enter()
+	if got := value[string](again, `location.href`); got != link {
+		t.Error("the link that skips to the content takes the case out of the address")
+	}
 	again.click("#do-letter")
 	again.view("letter")
 	again.until("the letter", `document.querySelector('#letter').textContent.includes('person')`)

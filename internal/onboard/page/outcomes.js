@@ -113,10 +113,13 @@ function record() {
     h('ol', {}, photos.map((p) => h('li', { 'data-code': p.code }, h('strong', {}, t('record.photo', { n: p.n })), ' ', t(`photo.${p.code}`)))));
 }
 
-function actions(app, { again = true } = {}) {
+function actions(app) {
+  const { facts } = state.status;
+  const stated = facts.birth_date || typeof facts.age === 'number';
   const items = [
+    !stated && ['age', () => app.go('age')],
     ['correct', () => app.go('correct')],
-    again && ['another', () => app.go('photo')],
+    ['another', () => app.go('photo')],
     ['letter', () => app.go('letter')],
     ['person', () => app.go('ask')],
     ['complain', () => app.go('complain')],
@@ -152,7 +155,7 @@ function quoted(app) {
 }
 
 /** undecided is a view of an application without a price for the customer. */
-const undecided = (key, options) => (app) => {
+const undecided = (key) => (app) => {
   const { waiting_since: since, photo } = state.status;
   const failed = key === 'person' && !state.status.quote;
   return {
@@ -161,7 +164,7 @@ const undecided = (key, options) => (app) => {
       key === 'person' && h('section', { class: 'card' }, h('h2', {}, t('next.title')),
         since && h('p', {}, t('person.since', { date: day(since) })),
         h('ol', { class: 'next' }, ['person.1', 'person.2', 'person.3'].map((k) => h('li', {}, t(k))))),
-      reasons(state.status.quote), record(), keepLink(app), actions(app, options), notices(state.status.quote)],
+      reasons(state.status.quote), record(), keepLink(app), actions(app), notices(state.status.quote)],
     shown: () => app.say(t(`${key}.title`)),
   };
 };
@@ -257,14 +260,14 @@ const kind = (x) => {
 function receipt(app, { receipt: r }) {
   lastReceipt = r || lastReceipt;
   const list = (items) => h('ul', {}, items.map((x) => h('li', {}, kind(x))));
-  const { removed, kept } = lastReceipt;
+  const { removed, kept } = lastReceipt || {};
   return {
     title: t('receipt.title'),
     body: [h('p', { class: 'lead' }, t('receipt.lead')),
       h('section', { class: 'card', id: 'receipt' },
         h('dl', { class: 'facts' },
-          lastReceipt.receipt && [h('dt', {}, t('receipt.number')), h('dd', {}, h('code', {}, lastReceipt.receipt))],
-          lastReceipt.time && [h('dt', {}, t('receipt.time')), h('dd', {}, day(lastReceipt.time))]),
+          lastReceipt?.receipt && [h('dt', {}, t('receipt.number')), h('dd', {}, h('code', {}, lastReceipt.receipt))],
+          lastReceipt?.time && [h('dt', {}, t('receipt.time')), h('dd', {}, day(lastReceipt.time))]),
         removed?.length > 0 && [h('h2', {}, t('receipt.removed')), list(removed)],
         kept?.length > 0 && [h('h2', {}, t('receipt.kept')), list(kept)]),
       h('div', { class: 'actions' }, button(t('letter.print'), () => window.print(), 'button'),
