@@ -25,6 +25,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/local"
 	"github.com/agequote/agequote/internal/reason"
@@ -380,8 +381,11 @@ func TestChainRedrive(t *testing.T) {
 		t.Fatalf("queue markers %q, %v, want one in each order", keys, err)
 	}
 
-	mended, err := cases.Encode(casefile.Application{Schema: 1, Case: id, N: 2, Facts: testFacts,
-		Consent: &casefile.Consent{Version: "test", Time: time.Now()}})
+	terms, err := consent.Current(demoDays)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mended, err := cases.Encode(casefile.Application{Schema: 1, Case: id, N: 2, Facts: testFacts, Consent: terms.Record(time.Now())})
 	if err != nil {
 		t.Fatal(err)
 	}

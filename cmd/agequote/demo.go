@@ -17,7 +17,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
-	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/local"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/s3store"
@@ -26,10 +26,6 @@ import (
 	"github.com/agequote/agequote/internal/upload"
 	"github.com/agequote/agequote/internal/version"
 )
-
-// demoConsent is the text that the demo's applicant agrees to.
-const demoConsent = "I agree that my age is estimated from my photo to quote a life insurance premium. " +
-	"An underwriter may look at the photo. It is deleted after 30 days."
 
 func demoCommand() *command {
 	return &command{
@@ -179,12 +175,18 @@ func presignUpload(ctx context.Context, client *s3.Client, bucket, key string, p
 	return p.Presign(ctx, upload.Request{Key: key, Type: http.DetectContentType(photo), MinSize: size, MaxSize: size})
 }
 
+// demoDays is how long the demo's applicant agrees that the photo is kept.
+const demoDays = 30
+
 // writeApplication stores a consented application, as onboarding does.
 func writeApplication(ctx context.Context, stored *s3store.Bucket, id string, facts underwriting.Facts, now time.Time) error {
+	terms, err := consent.Current(demoDays)
+	if err != nil {
+		return err
+	}
 	body, err := cases.Encode(casefile.Application{
 		Schema: casefile.Schema, Case: id, N: 1, Time: now.UTC(), Facts: facts,
-		Consent: &casefile.Consent{Version: "demo-1", Hash: digest.Of([]byte(demoConsent)), Time: now.UTC(), Purpose: "age estimate for a quote", Days: 30},
-		Version: version.String(),
+		Consent: terms.Record(now), Version: version.String(), Salt: casefile.NewSalt(),
 	})
 	if err != nil {
 		return err

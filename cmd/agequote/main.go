@@ -35,7 +35,7 @@ type command struct {
 // commands in the order of the list.
 func commands() []*command {
 	return []*command{
-		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(), modelsCommand(),
+		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(), modelsCommand(), rulesCommand(),
 	}
 }
 

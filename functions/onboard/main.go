@@ -16,9 +16,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/config"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/onboard"
+	"github.com/agequote/agequote/internal/onboard/page"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/upload"
@@ -56,20 +58,30 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 	client := s3.NewFromConfig(aws)
+	uploads := &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now}
+	origin, err := uploads.Origin(ctx)
+	if err != nil {
+		return err
+	}
+	terms, err := consent.Current(cfg.RetentionDays)
+	if err != nil {
+		return err
+	}
 
 	h := &onboard.Handler{
 		API:           api,
 		Keys:          keys,
 		Cases:         &s3store.Bucket{Client: client, Name: cfg.CasesBucket},
 		Photos:        &s3store.Bucket{Client: client, Name: cfg.UploadsBucket},
-		Uploads:       &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now},
+		Uploads:       uploads,
 		Quote:         &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
 		QuoteFunction: cfg.QuoteFunction,
 		Eraser:        noEraser{},
 		Letter:        onboard.PlainLetter,
 		Book:          book,
-		Consents:      consents(cfg.RetentionDays),
-		Page:          func(string) (onboard.Asset, bool) { return onboard.Asset{}, false },
+		Consent:       terms,
+		Page:          asset,
+		PageHeaders:   page.Headers(origin),
 		Metrics:       &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
 		Version:       version.String(),
 		Now:           time.Now,
@@ -77,4 +89,10 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	lambda.Start(h.Handle)
 	return nil
+}
+
+// asset is a file of the page as the handler takes it.
+func asset(path string) (onboard.Asset, bool) {
+	f, ok := page.Asset(path)
+	return onboard.Asset(f), ok
 }

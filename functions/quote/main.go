@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/config"
+	"github.com/agequote/agequote/internal/control"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/quote"
 	"github.com/agequote/agequote/internal/rulebook"
@@ -47,9 +48,12 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 
+	cases := &s3store.Bucket{Client: s3.NewFromConfig(aws), Name: cfg.CasesBucket}
+	stop := &control.Follower{Switch: control.New(cases), Now: time.Now}
 	h := &quote.Handler{
-		Cases:   &s3store.Bucket{Client: s3.NewFromConfig(aws), Name: cfg.CasesBucket},
+		Cases:   cases,
 		Book:    book,
+		Stopped: stop.Stopped,
 		Metrics: &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
 		Version: version.String(),
 		Now:     time.Now,

@@ -107,7 +107,14 @@ type Application struct {
 	// Request names the body of the HTTP request that began the case, keyed so
 	// that it tells nothing: the same request again finds its own case.
 	Request string `json:"request,omitempty"`
+	// Salt is 128 random bits, from NewSalt. The hash of an application goes
+	// into its quotes, whose hashes stay when the case is erased; without a salt
+	// that goes with the facts, the facts could be guessed and tried.
+	Salt string `json:"salt,omitempty"`
 }
+
+// NewSalt returns the salt of a new application.
+func NewSalt() string { return NewID() }
 
 // Consent records what the customer agreed to before a photo was read.
 type Consent struct {
@@ -116,6 +123,9 @@ type Consent struct {
 	Time    time.Time `json:"time"`
 	Purpose string    `json:"purpose"`
 	Days    int       `json:"days"` // the photo is kept at most so long
+	// Withdrawn is when the customer took the consent back; nothing is read
+	// after that.
+	Withdrawn *time.Time `json:"withdrawn,omitempty"`
 }
 
 // Source is the photo that an estimate was read from.

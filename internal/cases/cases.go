@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,10 @@ import (
 
 // ErrUnreadable says that an object stands but is not what its name promises.
 var ErrUnreadable = errors.New("object cannot be read")
+
+// ErrErased says that a case is erased, or is being erased: nothing may be
+// written to it any more.
+var ErrErased = errors.New("case is erased")
 
 // maxObject bounds what is read of an object of ours.
 const maxObject = 1 << 20
@@ -41,6 +46,21 @@ type Stored[T any] struct {
 	Object T
 	Key    string
 	Hash   string // "sha256:..." of its bytes
+	Erased bool   // its personal data were removed
+}
+
+// Alive returns ErrErased for a case that has a tombstone. Whoever starts work
+// on a case asks first. One who asked before the tombstone stood, and writes
+// after it, finds the name of what it would write taken: see package erasure.
+func Alive(ctx context.Context, s getter, id string) error {
+	_, err := s.Get(ctx, casefile.TombstoneKey(id), maxObject)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err == nil, errors.Is(err, store.ErrTooLarge):
+		return ErrErased
+	}
+	return fmt.Errorf("look for the tombstone: %w", err)
 }
 
 // LatestApplication returns the application with the highest number, or
@@ -49,21 +69,52 @@ func LatestApplication(ctx context.Context, s interface {
 	getter
 	lister
 }, id string) (Stored[casefile.Application], error) {
-	keys, err := s.List(ctx, casefile.ApplicationPrefix(id))
+	keys, err := applications(ctx, s, id)
 	if err != nil {
 		return Stored[casefile.Application]{}, err
 	}
-	best, highest := "", 0
-	for _, key := range keys {
-		n, err := strconv.Atoi(strings.TrimSuffix(path.Base(key), ".json"))
-		if err == nil && n > highest {
-			best, highest = key, n
-		}
-	}
-	if best == "" {
+	if len(keys) == 0 {
 		return Stored[casefile.Application]{}, store.ErrNotFound
 	}
-	return Read[casefile.Application](ctx, s, best)
+	return Read[casefile.Application](ctx, s, keys[0])
+}
+
+// ConsentingApplication returns the newest application that says anything of
+// consent, be it that it was withdrawn, or store.ErrNotFound. A corrected fact
+// need not repeat the consent.
+func ConsentingApplication(ctx context.Context, s interface {
+	getter
+	lister
+}, id string) (Stored[casefile.Application], error) {
+	keys, err := applications(ctx, s, id)
+	if err != nil {
+		return Stored[casefile.Application]{}, err
+	}
+	for _, key := range keys {
+		a, err := Read[casefile.Application](ctx, s, key)
+		if err != nil || a.Object.Consent != nil {
+			return a, err
+		}
+	}
+	return Stored[casefile.Application]{}, store.ErrNotFound
+}
+
+// applications returns the names of a case's applications, the newest first.
+func applications(ctx context.Context, s lister, id string) ([]string, error) {
+	keys, err := s.List(ctx, casefile.ApplicationPrefix(id))
+	if err != nil {
+		return nil, err
+	}
+	number := func(key string) int {
+		n, err := strconv.Atoi(strings.TrimSuffix(path.Base(key), ".json"))
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	keys = slices.DeleteFunc(keys, func(key string) bool { return number(key) < 1 })
+	slices.SortFunc(keys, func(a, b string) int { return number(b) - number(a) })
+	return keys, nil
 }
 
 // Read returns the object of this name, or store.ErrNotFound.
@@ -109,6 +160,11 @@ func decode[T any](key string, b []byte) (Stored[T], error) {
 		// The decoder's text can hold the object's content, which is personal.
 		return Stored[T]{}, fmt.Errorf("decode stored %T: %w", o.Object, ErrUnreadable)
 	}
+	var mark struct{ Erased *casefile.Erased }
+	if err := json.Unmarshal(b, &mark); err != nil {
+		return Stored[T]{}, fmt.Errorf("decode mark of erasure: %w", ErrUnreadable)
+	}
+	o.Erased = mark.Erased != nil
 	return o, nil
 }
 

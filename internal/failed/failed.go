@@ -198,7 +198,15 @@ func (h *Handler) causes(ctx context.Context, f casefile.Failure, causes []event
 // giveUp writes the failure and its queue markers, unless another delivery of
 // the same cause has meanwhile had the effect that was given up.
 func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect string) error {
-	_, err := h.Cases.Get(ctx, effect, 1<<20)
+	err := cases.Alive(ctx, h.Cases, f.Case)
+	if errors.Is(err, cases.ErrErased) {
+		h.Log.InfoContext(ctx, "gave up an erased case", "stage", f.Stage)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = h.Cases.Get(ctx, effect, 1<<20)
 	if err == nil {
 		h.Log.InfoContext(ctx, "gave up, but done by another delivery", "stage", f.Stage)
 		return nil

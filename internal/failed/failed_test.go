@@ -241,3 +241,19 @@ func TestHandleStoreTrouble(t *testing.T) {
 		t.Errorf("Handle = %v, want one record failed, to be tried again", err)
 	}
 }
+
+// TestHandleErased gives up a photo of an erased case: nobody is to look at it.
+func TestHandleErased(t *testing.T) {
+	w := newWorld()
+	w.put(t, casefile.TombstoneKey(id), casefile.Tombstone{Schema: 1, Case: id})
+	b, err := os.ReadFile("../../events/failure-record.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.giveUp(t, string(b)); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.keys(t); len(got) != 1 {
+		t.Errorf("keys %q, want the tombstone alone", got)
+	}
+}

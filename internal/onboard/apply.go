@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
 )
@@ -17,27 +20,13 @@ import (
 // maxApplications bounds how often a customer may correct the facts.
 const maxApplications = 50
 
-// Consent is a text that customers agree to, as it is shown.
-type Consent struct {
-	Version string            `json:"version"`
-	Hash    string            `json:"hash"` // "sha256:..." of version, text and days
-	Purpose string            `json:"purpose"`
-	Days    int               `json:"days"` // the photo is kept at most so long
-	Text    map[string]string `json:"text"` // by language; a blank line parts paragraphs
-}
-
 // declared is the body by which facts come, and consent with them.
 type declared struct {
 	Facts   underwriting.Facts `json:"facts"`
-	Consent *struct {
-		Version string `json:"version"`
-		Hash    string `json:"hash"`
-		Purpose string `json:"purpose"`
-		Days    int    `json:"days"`
-	} `json:"consent"`
+	Consent *consent.Given     `json:"consent"`
 }
 
-// read decodes and checks the body. The time of consent is ours.
+// declared decodes and checks the body. The time of consent is ours.
 func (h *Handler) declared(body []byte) (underwriting.Facts, *casefile.Consent, error) {
 	var d declared
 	if err := decode(body, &d); err != nil {
@@ -50,13 +39,12 @@ func (h *Handler) declared(body []byte) (underwriting.Facts, *casefile.Consent, 
 	if d.Consent == nil {
 		return d.Facts, nil, nil
 	}
-	for _, c := range h.Consents {
-		if c.Version == d.Consent.Version && c.Hash == d.Consent.Hash && c.Purpose == d.Consent.Purpose && c.Days == d.Consent.Days {
-			return d.Facts, &casefile.Consent{Version: c.Version, Hash: c.Hash, Time: now, Purpose: c.Purpose, Days: c.Days}, nil
-		}
+	agreed, err := h.Consent.Accept(*d.Consent, now)
+	if err != nil {
+		return d.Facts, nil, &Problem{Status: http.StatusUnprocessableEntity, Code: "consent_unknown",
+			Detail: "The consent text has changed. Please read it again."}
 	}
-	return d.Facts, nil, &Problem{Status: http.StatusUnprocessableEntity, Code: "consent_unknown",
-		Detail: "The consent text has changed. Please read it again."}
+	return d.Facts, agreed, nil
 }
 
 // validate says what is wrong with the facts, all at once.
@@ -64,6 +52,20 @@ func (h *Handler) validate(f underwriting.Facts, now time.Time) error {
 	var bad *underwriting.FieldsError
 	if errors.As(f.Validate(now), &bad) {
 		return invalid(bad.Fields)
+	}
+	p, err := h.Book.Product(f.Market, f.Product, now)
+	switch {
+	case errors.Is(err, rulebook.ErrNoMarket):
+		return invalid(fieldErrors("market", "choose one of the markets on offer"))
+	case errors.Is(err, rulebook.ErrNoProduct), errors.Is(err, rulebook.ErrNotYet):
+		return invalid(fieldErrors("product", "choose one of the market's products"))
+	case err != nil:
+		return fmt.Errorf("find product: %w", err)
+	}
+	// An age may follow, by a photo or by a word: quote asks for it then.
+	fields := slices.DeleteFunc(p.Validate(f).Fields, func(e underwriting.FieldError) bool { return e.Field == "age" })
+	if len(fields) > 0 {
+		return invalid(fields)
 	}
 	return nil
 }
@@ -89,7 +91,7 @@ func (h *Handler) create(ctx context.Context, r *request) (answer, error) {
 	}
 	a := casefile.Application{
 		Schema: casefile.Schema, Case: id, N: 1, Time: h.Now().UTC(), Facts: facts, Consent: consent,
-		Version: h.Version, Request: h.Keys.Request(r.body),
+		Version: h.Version, Request: h.Keys.Request(r.body), Salt: casefile.NewSalt(),
 	}
 	encoded, err := cases.Encode(a)
 	if err != nil {
@@ -177,7 +179,8 @@ func (h *Handler) addApplication(ctx context.Context, id string, change func(*ca
 		if a.N >= maxApplications {
 			return casefile.Application{}, conflict("limit", "The facts were corrected too often. Please ask for a person.")
 		}
-		a.N, a.Time, a.Version, a.Request = a.N+1, h.Now().UTC(), h.Version, ""
+		a.N, a.Time, a.Version = a.N+1, h.Now().UTC(), h.Version
+		a.Request, a.Salt = "", casefile.NewSalt()
 		change(&a)
 		if err := h.validate(a.Facts, a.Time); err != nil {
 			return casefile.Application{}, err

@@ -23,6 +23,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/upload"
@@ -82,7 +83,7 @@ type Handler struct {
 	Eraser        Eraser
 	Letter        func(casefile.Quote) (string, error)
 	Book          *rulebook.Book
-	Consents      []Consent // that are known, the present one first
+	Consent       consent.Terms // in force
 	// Page returns a file of the page by its path under /page/, "" being the
 	// page itself; PageHeaders go with each.
 	Page        func(path string) (Asset, bool)
@@ -199,7 +200,7 @@ func (h *Handler) serve(ctx context.Context, e *event) (_ answer, err error) {
 
 // alive is a problem for a case that was deleted.
 func (h *Handler) alive(ctx context.Context, id string) error {
-	there, err := cases.Exists(ctx, h.Cases, casefile.DeletedKey(id))
+	there, err := cases.Exists(ctx, h.Cases, casefile.TombstoneKey(id))
 	if err != nil {
 		return fmt.Errorf("look for tombstone: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/upload"
 )
 
@@ -34,7 +35,7 @@ func (h *Handler) photo(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if c := v.application.Consent; c == nil || c.Version == "" || c.Time.IsZero() {
+	if consent.Check(v.application.Consent, h.Now()) != nil {
 		return answer{}, conflict("no_consent", "Please agree first that the photo is read.")
 	}
 	n := v.nextPhoto()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/underwriting"
 )
@@ -26,11 +27,11 @@ var markets = []string{"US", "EU", "IN"}
 
 // termsBody is what the page needs to build its form.
 type termsBody struct {
-	Schema   int          `json:"schema"`
-	Consent  Consent      `json:"consent"`
-	Accept   []string     `json:"accept"`
-	MaxBytes int          `json:"max_bytes"`
-	Markets  []marketBody `json:"markets"`
+	Schema   int           `json:"schema"`
+	Consent  consent.Terms `json:"consent"`
+	Accept   []string      `json:"accept"`
+	MaxBytes int           `json:"max_bytes"`
+	Markets  []marketBody  `json:"markets"`
 }
 
 type marketBody struct {
@@ -38,10 +39,18 @@ type marketBody struct {
 	Currency string        `json:"currency"`
 	Sex      bool          `json:"sex"` // the market prices on it
 	Products []productBody `json:"products"`
+	// Questions are those of the default product; answers go by their ids.
+	Questions []questionBody `json:"questions"`
+}
+
+type questionBody struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
 }
 
 type productBody struct {
 	ID           string   `json:"id"`
+	Name         string   `json:"name"`
 	Terms        []int    `json:"terms"` // years
 	MinAge       int      `json:"min_age"`
 	MaxAge       int      `json:"max_age"`
@@ -51,11 +60,12 @@ type productBody struct {
 	Modes        []string `json:"modes"`
 	DefaultMode  string   `json:"default_mode"`
 	Notices      []string `json:"notices"`
+	Photo        string   `json:"photo"` // cross-check: the age is stated too; prefill: the photo may give it
 }
 
 // terms answers what can be applied for today.
 func (h *Handler) terms(_ context.Context, _ *request) (answer, error) {
-	t := termsBody{Schema: 1, Consent: h.Consents[0], Accept: photoTypes, MaxBytes: maxPhotoBytes, Markets: []marketBody{}}
+	t := termsBody{Schema: 1, Consent: h.Consent, Accept: photoTypes, MaxBytes: maxPhotoBytes, Markets: []marketBody{}}
 	for _, market := range markets {
 		p, err := h.Book.Product(market, "", h.Now())
 		if errors.Is(err, rulebook.ErrNoMarket) || errors.Is(err, rulebook.ErrNotYet) {
@@ -64,20 +74,24 @@ func (h *Handler) terms(_ context.Context, _ *request) (answer, error) {
 		if err != nil {
 			return answer{}, fmt.Errorf("find product: %w", err)
 		}
-		t.Markets = append(t.Markets, marketBody{Market: market, Currency: p.Currency, Sex: true, Products: []productBody{describe(p)}})
+		m := marketBody{Market: market, Currency: p.Currency, Sex: !p.Unisex, Products: []productBody{describe(p)}, Questions: []questionBody{}}
+		for _, q := range p.Questions {
+			m.Questions = append(m.Questions, questionBody{q.ID, q.Text})
+		}
+		t.Markets = append(t.Markets, m)
 	}
 	return answer{status: http.StatusOK, body: t}, nil
 }
 
 func describe(p *underwriting.Product) productBody {
 	return productBody{
-		ID: p.ID, Terms: p.Terms, MinAge: p.MinAge, MaxAge: p.MaxAge, MaxExpiryAge: p.MaxExpiryAge,
+		ID: p.ID, Name: p.Name, Terms: p.Terms, MinAge: p.MinAge, MaxAge: p.MaxAge, MaxExpiryAge: p.MaxExpiryAge,
 		MinSumCents: p.MinSumCents, MaxSumCents: p.MaxSumCents,
 		// Annual first, then the others by the size of the instalment.
 		Modes: slices.SortedFunc(maps.Keys(p.ModalFactors), func(x, y string) int {
 			return cmp.Or(cmp.Compare(p.ModalFactors[y], p.ModalFactors[x]), cmp.Compare(x, y))
 		}),
-		DefaultMode: p.DefaultMode, Notices: p.Notices,
+		DefaultMode: p.DefaultMode, Notices: p.Notices, Photo: string(p.Photo.Role),
 	}
 }
 

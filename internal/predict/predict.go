@@ -14,6 +14,7 @@ import (
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/face"
@@ -80,6 +81,11 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 		started := h.Now()
 		result, err := h.handle(ctx, m, p)
 		took := h.Now().Sub(started)
+		if errors.Is(err, cases.ErrErased) {
+			// Done: another try would find the same, and quote is told nothing.
+			h.Log.InfoContext(ctx, "photo of an erased case")
+			continue
+		}
 		if err != nil {
 			failed++
 			h.Log.ErrorContext(ctx, "photo failed", "err", err, "ms", took.Milliseconds())
@@ -109,11 +115,15 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 		return casefile.Result{}, event.ErrForeign
 	}
 
+	if err := cases.Alive(ctx, h.Cases, p.Case); err != nil {
+		return casefile.Result{}, err
+	}
+
 	// A second delivery finds the first one's estimate.
 	key := casefile.EstimateKey(p.Case, p.N)
 	standing, err := cases.Read[casefile.Estimate](ctx, h.Cases, key)
 	if err == nil {
-		return standing.Object, nil
+		return standing.Object, errIfErased(standing.Erased)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return casefile.Result{}, fmt.Errorf("read estimate: %w", err)
@@ -131,7 +141,16 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 	if err != nil {
 		return casefile.Result{}, fmt.Errorf("write estimate: %w", err)
 	}
-	return stored.Object, nil
+	return stored.Object, errIfErased(stored.Erased)
+}
+
+// errIfErased is for what stands under an estimate's name: a case that was
+// erased since we asked has the name taken, and our estimate was not written.
+func errIfErased(erased bool) error {
+	if erased {
+		return cases.ErrErased
+	}
+	return nil
 }
 
 // estimate reads the photo if that is allowed. What the customer can mend
@@ -150,7 +169,7 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 		Time:     started.UTC(),
 	}
 
-	application, err := cases.LatestApplication(ctx, h.Cases, p.Case)
+	application, err := cases.ConsentingApplication(ctx, h.Cases, p.Case)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return refuse(e, reason.NoConsent), nil
@@ -158,7 +177,8 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 		return e, fmt.Errorf("read application: %w", err)
 	}
 	e.Application = application.Key
-	if consent := application.Object.Consent; consent == nil || consent.Version == "" || consent.Time.IsZero() {
+	if err := consent.Check(application.Object.Consent, started); err != nil {
+		h.Log.InfoContext(ctx, "photo not read", "why", err) // of the package's closed list
 		return refuse(e, reason.NoConsent), nil
 	}
 

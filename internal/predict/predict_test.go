@@ -17,6 +17,7 @@ import (
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/model"
@@ -53,7 +54,7 @@ type world struct {
 
 func newWorld() *world {
 	w := &world{photos: new(store.Memory), cases: new(store.Memory), log: new(bytes.Buffer), metrics: new(bytes.Buffer)}
-	var clock time.Time
+	clock := given.Add(time.Hour)
 	var mu sync.Mutex
 	w.Handler = &predict.Handler{
 		Photos: w.photos, UploadsBucket: bucket, Cases: w.cases,
@@ -99,7 +100,31 @@ func (w *world) apply(t *testing.T, id, photo string, consent *casefile.Consent)
 	return event.Predict{Photos: []event.Photo{{Case: id, N: 1, Bucket: bucket, Key: casefile.UploadKey(id, 1)}}}
 }
 
-var consent = &casefile.Consent{Version: "1", Time: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Days: 30}
+// given is when the consent of every test was, an hour before the clock starts.
+var given = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+
+var agreed = consented(func(*casefile.Consent) {})
+
+func consented(change func(*casefile.Consent)) *casefile.Consent {
+	terms, err := consent.Current(30)
+	if err != nil {
+		panic(err)
+	}
+	c := terms.Record(given)
+	change(c)
+	return c
+}
+
+func (w *world) put(t *testing.T, key string, object any) {
+	t.Helper()
+	body, err := cases.Encode(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cases.PutIfAbsent(t.Context(), key, body); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // stored returns the estimate's bytes, nil where there is none.
 func (w *world) stored(t *testing.T, id string) []byte {
@@ -118,13 +143,16 @@ func TestHandle(t *testing.T) {
 		consent *casefile.Consent
 		want    reason.Code // "": an error, and nothing stored
 	}{
-		{"estimated", "selfie", consent, reason.OK},
-		{"refused", "no face", consent, reason.NoFace},
-		{"too large", strings.Repeat("x", 11<<20), consent, reason.TooLarge},
+		{"estimated", "selfie", agreed, reason.OK},
+		{"refused", "no face", agreed, reason.NoFace},
+		{"too large", strings.Repeat("x", 11<<20), agreed, reason.TooLarge},
 		{"no consent", "selfie", nil, reason.NoConsent},
-		{"consent without a text", "selfie", &casefile.Consent{Time: time.Now()}, reason.NoConsent},
-		{"fault of ours", "fault", consent, ""},
-		{"panic", "poison", consent, ""},
+		{"consent without a text", "selfie", &casefile.Consent{Time: given}, reason.NoConsent},
+		{"consent to a text of nobody's", "selfie", consented(func(c *casefile.Consent) { c.Hash = "sha256:0" }), reason.NoConsent},
+		{"consent withdrawn", "selfie", consented(func(c *casefile.Consent) { c.Withdrawn = &given }), reason.NoConsent},
+		{"days over", "selfie", consented(func(c *casefile.Consent) { c.Time = given.AddDate(0, 0, -30) }), reason.NoConsent},
+		{"fault of ours", "fault", agreed, ""},
+		{"panic", "poison", agreed, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,7 +198,7 @@ func TestHandleOthersLive(t *testing.T) {
 	w := newWorld()
 	var e event.Predict
 	for i, photo := range []string{"selfie", "poison", "selfie"} {
-		e.Photos = append(e.Photos, w.apply(t, fmt.Sprintf("customer%d", i), photo, consent).Photos...)
+		e.Photos = append(e.Photos, w.apply(t, fmt.Sprintf("customer%d", i), photo, agreed).Photos...)
 	}
 	if _, err := w.Handle(t.Context(), e); err == nil {
 		t.Error("Handle hid a failed photo")
@@ -185,7 +213,7 @@ func TestHandleOthersLive(t *testing.T) {
 // TestHandleOnce delivers one event 40 times at once.
 func TestHandleOnce(t *testing.T) {
 	w := newWorld()
-	e := w.apply(t, "customer0", "selfie", consent)
+	e := w.apply(t, "customer0", "selfie", agreed)
 	answers := make([]casefile.Answer, 40)
 	var wg sync.WaitGroup
 	for i := range answers {
@@ -216,8 +244,8 @@ func TestHandleLetsTheModelGo(t *testing.T) {
 		used++
 		return m, func() { used-- }
 	}
-	e := w.apply(t, "customer0", "poison", consent)
-	e.Photos = append(e.Photos, w.apply(t, "customer1", "selfie", consent).Photos...)
+	e := w.apply(t, "customer0", "poison", agreed)
+	e.Photos = append(e.Photos, w.apply(t, "customer1", "selfie", agreed).Photos...)
 	if _, err := w.Handle(t.Context(), e); err == nil {
 		t.Error("Handle hid a failed photo")
 	}
@@ -237,7 +265,7 @@ func (narrow) Manifest() *model.Manifest { return &model.Manifest{Use: model.Res
 func TestHandleMeasuresAgainstTheRightCard(t *testing.T) {
 	w := newWorld()
 	first, _ := w.Model(t.Context())
-	e := w.apply(t, "customer0", "selfie", consent)
+	e := w.apply(t, "customer0", "selfie", agreed)
 	if _, err := w.Handle(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
@@ -250,15 +278,70 @@ func TestHandleMeasuresAgainstTheRightCard(t *testing.T) {
 	if strings.Contains(w.metrics.String(), outside) {
 		t.Error("an earlier model's estimate counts as outside the later one's card")
 	}
-	if _, err := w.Handle(t.Context(), w.apply(t, "customer1", "selfie", consent)); err != nil || !strings.Contains(w.metrics.String(), outside) {
+	if _, err := w.Handle(t.Context(), w.apply(t, "customer1", "selfie", agreed)); err != nil || !strings.Contains(w.metrics.String(), outside) {
 		t.Errorf("the later model's own estimate does not count: %v", err)
+	}
+}
+
+// TestHandleConsentStands corrects a fact without saying anything of consent,
+// and then withdraws it.
+func TestHandleConsentStands(t *testing.T) {
+	w := newWorld()
+	e := w.apply(t, "customer0", "selfie", agreed)
+	tests := []struct {
+		consent *casefile.Consent
+		want    reason.Code
+		by      int // application
+	}{
+		{nil, reason.OK, 1},
+		{consented(func(c *casefile.Consent) { c.Withdrawn = &given }), reason.NoConsent, 3},
+	}
+	for i, tt := range tests {
+		n := i + 2
+		w.put(t, casefile.ApplicationKey("customer0", n), casefile.Application{Schema: 1, Case: "customer0", N: n, Consent: tt.consent})
+		e.Photos[0].N = n
+		answer, err := w.Handle(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := answer.Results[0]; r.Code != tt.want || r.Application != casefile.ApplicationKey("customer0", tt.by) {
+			t.Errorf("photo %d: %s, by the consent in %s", n, r.Code, r.Application)
+		}
+	}
+}
+
+// TestHandleErased delivers a photo of a case that is erased, and one of a case
+// that is erased while its photo is read: nothing is written, told or tried
+// again.
+func TestHandleErased(t *testing.T) {
+	w := newWorld()
+	e := w.apply(t, "customer0", "selfie", agreed)
+	w.put(t, casefile.TombstoneKey("customer0"), casefile.Tombstone{Schema: 1, Case: "customer0"})
+	e.Photos = append(e.Photos, w.apply(t, "customer1", "selfie", agreed).Photos...)
+	live, _ := w.Model(t.Context())
+	taken := casefile.EstimateKey("customer1", 1)
+	w.Handler.Model = always(fakeModel{func(photo string) (age.Estimate, error) {
+		w.put(t, taken, map[string]any{"schema": 1, "erased": casefile.Erased{}})
+		return live.Estimate([]byte(photo))
+	}})
+	for _, delivery := range []string{"first", "second"} {
+		answer, err := w.Handle(t.Context(), e)
+		if err != nil || len(answer.Results) != 0 {
+			t.Errorf("%s delivery: %+v, %v, want nothing", delivery, answer, err)
+		}
+	}
+	if keys, _ := w.cases.List(t.Context(), "cases/customer0/photos/"); len(keys) != 0 {
+		t.Errorf("wrote %q", keys)
+	}
+	if b, err := w.cases.Get(t.Context(), taken, 1<<20); err != nil || !strings.Contains(string(b), "erased") {
+		t.Errorf("%s, %v stands under the taken name", b, err)
 	}
 }
 
 // TestHandleForeignBucket tries to have a photo read from elsewhere.
 func TestHandleForeignBucket(t *testing.T) {
 	w := newWorld()
-	e := w.apply(t, "customer0", "selfie", consent)
+	e := w.apply(t, "customer0", "selfie", agreed)
 	e.Photos[0].Bucket = "somebody-elses"
 	if _, err := w.Handle(t.Context(), e); err == nil {
 		t.Error("Handle read a photo outside the uploads bucket")
@@ -270,7 +353,7 @@ func TestHandleLogsNothingPersonal(t *testing.T) {
 	w := newWorld()
 	const id = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
 	for i, photo := range []string{"selfie", "fault"} {
-		_, _ = w.Handle(t.Context(), w.apply(t, id+fmt.Sprint(i), photo, consent))
+		_, _ = w.Handle(t.Context(), w.apply(t, id+fmt.Sprint(i), photo, agreed))
 	}
 	for _, personal := range []string{id, "1984-05-17", "uploads/", `"age"`} {
 		if said := w.log.String() + w.metrics.String(); strings.Contains(said, personal) {

@@ -30,7 +30,7 @@ func plainNet(t testing.TB, b premium.Basis, age, term int, sumCents int64) floa
 
 func rate(t testing.TB, b premium.Basis, age, duration int) float64 {
 	t.Helper()
-	q, err := b.Table.Q(age, duration)
+	q, err := b.Rates.Q(age, duration)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestNetAnnualProperties(t *testing.T) {
 	for _, number := range []string{"3269", "3272", "3298", "2694"} {
 		table := mustTable(t, number)
 		for _, multiple := range []float64{0.75, 1, 3} {
-			b := premium.Basis{Table: table, Interest: 0.03, Multiple: multiple}
+			b := premium.Basis{Rates: table, Interest: 0.03, Multiple: multiple}
 			for age := 18; age <= 80; age++ {
 				for _, term := range []int{1, 10, 30} {
 					net := mustNet(t, b, age, term, 25_000_000)
@@ -66,7 +66,7 @@ func TestNetAnnualProperties(t *testing.T) {
 						t.Errorf("table %s age %d term %d: cheaper a year later though every rate is higher", number, age, term)
 					}
 				}
-				oneYear := b.Multiple * rate(t, premium.Basis{Table: table, Multiple: 1}, age, 1) * 25_000_000 / 1.03
+				oneYear := b.Multiple * rate(t, premium.Basis{Rates: table, Multiple: 1}, age, 1) * 25_000_000 / 1.03
 				if net := mustNet(t, b, age, 1, 25_000_000); !near(net, oneYear) {
 					t.Errorf("table %s age %d: one year costs %v, want v*q*sum = %v", number, age, net, oneYear)
 				}
@@ -112,8 +112,8 @@ func TestAgainstPymort(t *testing.T) {
 			&loads.Loading, &loads.PolicyFeeCents, &factor, &wantNet, &wantGross, &wantModal); err != nil {
 			t.Fatal(err)
 		}
-		net := mustNet(t, premium.Basis{Table: mustTable(t, table), Interest: interest, Multiple: multiple}, age, term, sum)
-		gross := loads.Gross(net)
+		net := mustNet(t, premium.Basis{Rates: mustTable(t, table), Interest: interest, Multiple: multiple}, age, term, sum)
+		gross := loads.Gross(net, sum, nil, 1)
 		got := [3]int64{premium.RoundCents(net), gross, premium.Modal(gross, factor)}
 		if want := [3]int64{wantNet, wantGross, wantModal}; got != want {
 			t.Errorf("%s: net, gross, modal = %v, want %v", lines.Text(), got, want)
@@ -140,14 +140,14 @@ func TestRounding(t *testing.T) {
 			t.Errorf("Modal(%d, %v) = %d, want %d", tt.gross, tt.factor, got, tt.want)
 		}
 	}
-	loads := premium.Loads{FlatExtraCents: 100, Loading: 0.2, PolicyFeeCents: 50}
-	if got := loads.Gross(300.4); got != 551 { // 400.4/.8 + 50 = 550.5
+	loads := premium.Loads{Loading: 0.2, PolicyFeeCents: 50}
+	if got := loads.Gross(300.4, 100_000, []premium.FlatExtra{{PerMille: 1}}, 1); got != 551 { // 400.4/.8 + 50 = 550.5
 		t.Errorf("Gross = %d, want 551", got)
 	}
 }
 
 func TestExpected(t *testing.T) {
-	b := premium.Basis{Table: mustTable(t, "3269"), Interest: 0.03, Multiple: 1}
+	b := premium.Basis{Rates: mustTable(t, "3269"), Interest: 0.03, Multiple: 1}
 	distribution := make([]float64, 101)
 	distribution[10], distribution[40], distribution[50], distribution[90] = 0.1, 0.4, 0.4, 0.1
 
@@ -170,7 +170,7 @@ func TestExpected(t *testing.T) {
 // With q' capped at 1 the insured dies in the first year for certain, and the
 // premium is the discounted sum, whatever the term.
 func TestNetAnnualCapsMortality(t *testing.T) {
-	b := premium.Basis{Table: mustTable(t, "3269"), Interest: 0.03, Multiple: 3}
+	b := premium.Basis{Rates: mustTable(t, "3269"), Interest: 0.03, Multiple: 3}
 	if got, want := mustNet(t, b, 115, 3, 1_000_000), 1_000_000/1.03; !near(got, want) {
 		t.Errorf("NetAnnual = %v, want %v", got, want)
 	}
@@ -180,14 +180,14 @@ func TestNetAnnualRefuses(t *testing.T) {
 	table := mustTable(t, "3269")
 	for name, b := range map[string]premium.Basis{
 		"no table":      {Interest: 0.03, Multiple: 1},
-		"NaN interest":  {Table: table, Interest: math.NaN(), Multiple: 1},
-		"zero multiple": {Table: table, Interest: 0.03},
+		"NaN interest":  {Rates: table, Interest: math.NaN(), Multiple: 1},
+		"zero multiple": {Rates: table, Interest: 0.03},
 	} {
 		if net, err := b.NetAnnual(40, 20, 1); err == nil {
 			t.Errorf("%s: NetAnnual = %v, want an error", name, net)
 		}
 	}
-	b := premium.Basis{Table: table, Interest: 0.03, Multiple: 1}
+	b := premium.Basis{Rates: table, Interest: 0.03, Multiple: 1}
 	if _, err := b.NetAnnual(110, 12, 1); !errors.Is(err, premium.ErrOutsideTable) {
 		t.Errorf("a term past the table's end: %v, want ErrOutsideTable", err)
 	}
@@ -196,7 +196,7 @@ func TestNetAnnualRefuses(t *testing.T) {
 // BenchmarkNetAnnual takes turns with the plain way, so that x-plain, the time
 // over the plain way's, means the same on a busy machine.
 func BenchmarkNetAnnual(b *testing.B) {
-	basis := premium.Basis{Table: mustTable(b, "3269"), Interest: 0.03, Multiple: 1}
+	basis := premium.Basis{Rates: mustTable(b, "3269"), Interest: 0.03, Multiple: 1}
 	b.ReportAllocs()
 	var own, plain time.Duration
 	for b.Loop() {

@@ -13,11 +13,12 @@ var ErrOutsideTable = errors.New("outside the mortality table")
 // AgeBasis says what a table means by a whole age.
 type AgeBasis string
 
-// The age bases of the tables in use. A table whose name tells none has the
-// empty basis.
+// The age bases. No table in use is by age next birthday, but markets are. A
+// table whose name tells none has the empty basis.
 const (
 	AgeLastBirthday    AgeBasis = "ALB"
 	AgeNearestBirthday AgeBasis = "ANB"
+	AgeNextBirthday    AgeBasis = "ANX"
 )
 
 // Table holds annual death probabilities q. Ages are whole years on the
@@ -54,25 +55,48 @@ func (t *Table) MaxAge() int { return t.ultimateMin + len(t.ultimate) - 1 }
 func (t *Table) SelectPeriod() int { return t.period }
 
 // Q returns the probability that somebody insured at issueAge dies within the
-// policy year duration (1 is the first), given that he lives at its start.
-// During the select period the select rate counts if the issue age has one;
-// otherwise, and ever after, the ultimate rate at attained age issueAge +
-// duration - 1. It returns ErrOutsideTable where there is no rate.
-func (t *Table) Q(issueAge, duration int) (float64, error) {
-	if duration < 1 {
+// policy year (1 is the first), given that he lives at its start. During the
+// select period the select rate counts if the issue age has one; otherwise,
+// and ever after, the ultimate rate at attained age issueAge + year - 1. It
+// returns ErrOutsideTable where there is no rate.
+func (t *Table) Q(issueAge, year int) (float64, error) {
+	if year < 1 {
 		return 0, fmt.Errorf("table %d: policy years count from 1: %w", t.Number, ErrOutsideTable)
 	}
-	if duration <= t.period {
-		// Row-wise storage: a negative or too large row is outside the
-		// select table, where the ultimate rates still apply.
-		row := issueAge - t.selectMin
-		if row >= 0 && row < len(t.selected)/t.period {
-			return t.selected[row*t.period+duration-1], nil
-		}
+	if row := t.selectRow(issueAge); year <= len(row) {
+		return row[year-1], nil
 	}
-	i := issueAge + duration - 1 - t.ultimateMin
+	i := issueAge + year - 1 - t.ultimateMin
 	if issueAge < t.MinAge() || i < 0 || i >= len(t.ultimate) {
-		return 0, fmt.Errorf("table %d has rates for ages %d to %d: %w", t.Number, t.MinAge(), t.MaxAge(), ErrOutsideTable)
+		return 0, t.outside()
 	}
 	return t.ultimate[i], nil
+}
+
+// fill writes the rates of the policy years 1..len(q) into q, as Q has them.
+func (t *Table) fill(q []float64, issueAge int) error {
+	n := copy(q, t.selectRow(issueAge))
+	if n == len(q) {
+		return nil
+	}
+	i := issueAge + n - t.ultimateMin
+	if issueAge < t.MinAge() || i < 0 || i > len(t.ultimate)-(len(q)-n) {
+		return t.outside()
+	}
+	copy(q[n:], t.ultimate[i:])
+	return nil
+}
+
+// selectRow returns the select rates of an issue age, by policy year; empty
+// where it has none, so that the ultimate rates apply from the first year.
+func (t *Table) selectRow(issueAge int) []float64 {
+	row := issueAge - t.selectMin
+	if t.period == 0 || row < 0 || row >= len(t.selected)/t.period {
+		return nil
+	}
+	return t.selected[row*t.period : (row+1)*t.period]
+}
+
+func (t *Table) outside() error {
+	return fmt.Errorf("table %d has rates for ages %d to %d: %w", t.Number, t.MinAge(), t.MaxAge(), ErrOutsideTable)
 }

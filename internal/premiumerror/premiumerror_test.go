@@ -39,17 +39,16 @@ func gross(t *testing.T, book *rulebook.Book, table, years int) float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	class, _ := product.Class("Preferred Plus")
-	net, err := premium.Basis{Table: rates, Interest: product.Interest, Multiple: class.Multiple}.NetAnnual(years, 20, 250_000_00)
+	net, err := premium.Basis{Rates: rates, Interest: product.Interest, Multiple: 1}.NetAnnual(years, 20, 250_000_00)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return float64(product.Loads.Gross(net)) / 100
+	return float64(product.Loads.Gross(net, 250_000_00, nil, 1)) / 100
 }
 
 func TestAt(t *testing.T) {
 	p, book := prices(t)
-	const female, male = 3270, 3269 // nonsmokers' tables
+	const female, male = 3211, 3239 // Preferred Plus, RR70
 	tests := []struct {
 		name            string
 		years, estimate float64

@@ -68,23 +68,29 @@ func Compute(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	if err != nil {
 		return casefile.Quote{}, err
 	}
-	if table == nil {
-		if table, err = book.Table(product.Tables[assessment.Segment]); err != nil {
-			return casefile.Quote{}, fmt.Errorf("read product's table: %w", err)
+	// Without a class there is no table, and every price is refused.
+	var rates premium.Rates
+	var numbers []int
+	var tables string
+	if len(assessment.Rates) > 0 {
+		for _, r := range assessment.Rates {
+			numbers = append(numbers, r.Number)
 		}
-		// A product file names its age basis and a table its own; a file
-		// that mixes them would misprice by half a year without a word.
-		if table.AgeBasis != product.AgeBasis {
-			return casefile.Quote{}, fmt.Errorf("product %s: table %d is %s, the product %s", product.ID, table.Number, table.AgeBasis, product.AgeBasis)
+		if rates, err = book.Rates(assessment); err != nil {
+			return casefile.Quote{}, fmt.Errorf("find rates: %w", err)
 		}
-	}
-	tables, err := book.TablesHash(table.Number)
-	if err != nil {
-		return casefile.Quote{}, fmt.Errorf("hash table: %w", err)
+		if table, err = book.Table(numbers[0]); err != nil {
+			return casefile.Quote{}, fmt.Errorf("read table: %w", err)
+		}
+		if tables, err = book.TablesHash(numbers...); err != nil {
+			return casefile.Quote{}, fmt.Errorf("hash tables: %w", err)
+		}
+	} else {
+		table = &premium.Table{}
 	}
 
 	p := pricer{
-		basis: premium.Basis{Table: table, Interest: product.Interest, Multiple: assessment.Rating},
+		basis: premium.Basis{Rates: rates, Interest: product.Interest, Multiple: assessment.Multiple},
 		loads: product.Loads,
 		mode:  in.mode(product),
 		term:  in.Facts.TermYears,
@@ -119,7 +125,7 @@ func dateOf(t time.Time) time.Time {
 
 // prepare checks the input and returns the product, and the class where the
 // caller states one or states a multiple.
-func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwriting.Class, error) {
+func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwriting.Stated, error) {
 	exact := in.exact()
 	bad := in.badFacts()
 	product, err := book.Product(in.Facts.Market, in.Facts.Product, in.ValuationDate)
@@ -136,9 +142,13 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 	default:
 		return nil, nil, fmt.Errorf("find product: %w", err)
 	}
+	asks := product
 	if exact.Table != nil {
-		if _, err := book.Table(*exact.Table); errors.Is(err, rulebook.ErrNoTable) {
+		table, err := book.Table(*exact.Table)
+		if errors.Is(err, rulebook.ErrNoTable) {
 			bad.Add("table", "the project holds no such table; rules/tables/index.tsv lists them")
+		} else if err == nil && product != nil {
+			asks = product.OnTable(table)
 		}
 	}
 	if exact.Interest != nil && !(*exact.Interest >= 0 && *exact.Interest <= 1) {
@@ -150,9 +160,7 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 	if product == nil {
 		return nil, nil, bad.OrNil()
 	}
-	if _, ok := product.ModalFactors[in.mode(product)]; !ok {
-		bad.Add("mode", "choose annual or monthly")
-	}
+	bad.Fields = append(bad.Fields, asks.Validate(in.Facts).Fields...)
 	rated := in.statedClass(product, bad)
 	if err := bad.OrNil(); err != nil {
 		return nil, nil, err
@@ -161,27 +169,20 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 }
 
 // statedClass returns the class that the caller states, nil for the one by build.
-func (in Input) statedClass(product *underwriting.Product, bad *underwriting.FieldsError) *underwriting.Class {
+func (in Input) statedClass(product *underwriting.Product, bad *underwriting.FieldsError) *underwriting.Stated {
 	exact := in.exact()
-	var class underwriting.Class
-	if exact.Class != "" {
-		found, ok := product.Class(exact.Class)
-		if !ok {
-			bad.Add("class", "this product has no such class")
-			return nil
-		}
-		class = found
-	}
-	switch {
-	case exact.Multiple != nil:
-		class.Multiple = *exact.Multiple
-	case exact.Class != "":
-	case exact.Table != nil && in.Facts.BMI() == 0:
-		class.Multiple = 1 // the table as it stands
-	default:
+	if _, ok := product.Class(exact.Class, false); exact.Class != "" && !ok {
+		bad.Add("class", "this product has no such class")
 		return nil
 	}
-	return &class
+	if in.Exact == nil {
+		return nil
+	}
+	stated := &underwriting.Stated{Class: exact.Class, Multiple: 1}
+	if exact.Multiple != nil {
+		stated.Multiple = *exact.Multiple
+	}
+	return stated
 }
 
 func (in Input) exact() Exact {
@@ -296,7 +297,7 @@ func (p *pricer) expect(q *casefile.Quote, a underwriting.Assessment, e *age.Est
 	if mass == 0 {
 		return nil
 	}
-	gross := p.loads.Gross(net)
+	gross := p.loads.Gross(net, p.sum, nil, 1)
 	q.ExpectedGrossCents = &gross
 	return nil
 }
@@ -310,7 +311,7 @@ func (p *pricer) at(age underwriting.PriceAge) (casefile.Amounts, error) {
 	if err != nil {
 		return casefile.Amounts{}, err
 	}
-	netCents, gross := premium.RoundCents(net), p.loads.Gross(net)
+	netCents, gross := premium.RoundCents(net), p.loads.Gross(net, p.sum, nil, 1)
 	modal := premium.Modal(gross, p.factor)
 	return casefile.Amounts{NetAnnualCents: &netCents, GrossAnnualCents: &gross, ModalCents: &modal}, nil
 }

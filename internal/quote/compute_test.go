@@ -123,7 +123,7 @@ func TestComputeOnItsOwnBasis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	basis := premium.Basis{Table: table, Interest: q.Basis.Interest, Multiple: q.Basis.Multiple}
+	basis := premium.Basis{Rates: table, Interest: q.Basis.Interest, Multiple: q.Basis.Multiple}
 	net, err := basis.NetAnnual(q.Basis.PriceAge, q.Basis.TermYears, q.Basis.SumCents)
 	if err != nil || premium.RoundCents(net) != *q.NetAnnualCents {
 		t.Errorf("net premium again = %v, %v, stored %d", net, err, *q.NetAnnualCents)
@@ -189,7 +189,7 @@ func TestComputeNamesEveryBadField(t *testing.T) {
 	for _, f := range bad.Fields {
 		got = append(got, f.Field)
 	}
-	if diff := cmp.Diff([]string{"age", "sex", "market", "interest", "multiple"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"age", "market", "interest", "multiple"}, got); diff != "" {
 		t.Errorf("bad fields (-want +got):\n%s", diff)
 	}
 }

@@ -37,8 +37,11 @@ type (
 // Handler handles an event of quote. Its fields are set by
 // functions/quote/main.go, the batch command or a test.
 type Handler struct {
-	Cases   caseStore
-	Book    *rulebook.Book
+	Cases caseStore
+	Book  *rulebook.Book
+	// Stopped names the record by which quoting was stopped, "" while it is not:
+	// every case then goes to a person. Nil: it cannot be stopped.
+	Stopped func(ctx context.Context) (record string, err error)
 	Metrics recorder
 	Version string // code version, for the stored objects
 	Now     func() time.Time
@@ -76,6 +79,10 @@ func (h *Handler) Handle(ctx context.Context, e event.Quote) (Answer, error) {
 		started := h.Now()
 		outcome, err := h.handle(ctx, c)
 		took := h.Now().Sub(started)
+		if errors.Is(err, cases.ErrErased) {
+			h.Log.InfoContext(ctx, "erased case") // done: another try would find the same
+			continue
+		}
 		if err != nil {
 			failed++
 			h.Log.ErrorContext(ctx, "case failed", "err", err, "ms", took.Milliseconds())
@@ -108,6 +115,9 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 		return outcome, nil // the customer is asked for another photo
 	}
 
+	if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
+		return Outcome{}, err
+	}
 	application, err := cases.LatestApplication(ctx, h.Cases, c.Case)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("read application: %w", err)
@@ -120,11 +130,17 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 	if err != nil {
 		return Outcome{}, err
 	}
+	if application.Erased || stored.Erased {
+		return Outcome{}, cases.ErrErased // since we asked; our quote was not written
+	}
 	outcome.Code, outcome.Decision, outcome.Quote = stored.Object.Code, stored.Object.Decision, key
 
 	// The marker comes after the quote, and again with each delivery: a crash
 	// between the two leaves no referred case without one.
 	if stored.Object.Decision == underwriting.Refer {
+		if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
+			return Outcome{}, err
+		}
 		markers := casefile.Marker(c.Case, casefile.StateRefer, stored.Object.Time, application.Object.Facts.SumCents)
 		if err := cases.Mark(ctx, h.Cases, markers); err != nil {
 			return Outcome{}, err
@@ -161,6 +177,13 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 	quote, err := ComputeOrRefer(h.Book, in)
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, fmt.Errorf("compute quote: %w", err)
+	}
+	if h.Stopped != nil {
+		record, err := h.Stopped(ctx)
+		if err != nil {
+			return cases.Stored[casefile.Quote]{}, fmt.Errorf("look whether quoting is stopped: %w", err)
+		}
+		quote = ReferStopped(quote, record)
 	}
 	body, err := quote.Encode()
 	if err != nil {

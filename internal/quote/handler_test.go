@@ -2,6 +2,7 @@ package quote_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -250,6 +251,72 @@ func TestHandleRefers(t *testing.T) {
 				w.get(t, key)
 			}
 		})
+	}
+}
+
+// TestHandleStopped quotes while quoting is stopped, and cannot tell whether it
+// is: the first goes to a person whatever the rules say, the second is tried
+// again.
+func TestHandleStopped(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, "customer0", goodFacts)
+	minor := goodFacts
+	minor.BirthDate = "2015-01-01" // the rules decline
+	w.apply(t, "customer1", minor)
+	w.Stopped = func(context.Context) (string, error) { return "control/000007.json", nil }
+	for _, id := range []string{"customer0", "customer1"} {
+		if _, err := w.Handle(t.Context(), photoEvent(id)); err != nil {
+			t.Fatal(err)
+		}
+		var q casefile.Quote
+		if err := json.Unmarshal(w.get(t, casefile.QuoteKey(id, "photo-0001")), &q); err != nil {
+			t.Fatal(err)
+		}
+		if q.Decision != underwriting.Refer || q.Reasons[0].Code != underwriting.Stopped || q.Reasons[0].Value != "control/000007.json" {
+			t.Errorf("%s: decision %s for %+v", id, q.Decision, q.Reasons)
+		}
+	}
+	if keys, _ := w.cases.List(t.Context(), "queue/waiting/refer/"); len(keys) != 2 {
+		t.Errorf("queue %q, want both cases", keys)
+	}
+
+	w.Stopped = func(context.Context) (string, error) { return "", errors.New("no answer") }
+	w.apply(t, "customer2", goodFacts)
+	if _, err := w.Handle(t.Context(), photoEvent("customer2")); err == nil {
+		t.Error("quoted without knowing whether it may")
+	}
+}
+
+// TestHandleErased delivers a case that is erased, and one that is erased while
+// its quote is made: nothing is written, told or tried again.
+func TestHandleErased(t *testing.T) {
+	w := newWorld(t)
+	older := goodFacts
+	older.BirthDate = "1960-01-01" // refers, so that a marker could follow
+	w.apply(t, "customer0", older)
+	w.apply(t, "customer1", older)
+	w.put(t, casefile.TombstoneKey("customer0"), casefile.Tombstone{Schema: 1, Case: "customer0"})
+	taken := casefile.QuoteKey("customer1", "photo-0001")
+	w.Stopped = func(context.Context) (string, error) {
+		w.put(t, taken, map[string]any{"schema": 1, "decision": "refer", "erased": casefile.Erased{}})
+		return "", nil
+	}
+	for _, delivery := range []string{"first", "second"} {
+		e := photoEvent("customer0")
+		e.Cases = append(e.Cases, photoEvent("customer1").Cases...)
+		answer, err := w.Handle(t.Context(), e)
+		if err != nil || len(answer.Quotes) != 0 {
+			t.Errorf("%s delivery: %+v, %v, want nothing", delivery, answer, err)
+		}
+	}
+	if keys, _ := w.cases.List(t.Context(), casefile.QuotesPrefix("customer0")); len(keys) != 0 {
+		t.Errorf("wrote %q", keys)
+	}
+	if !strings.Contains(string(w.get(t, taken)), "erased") {
+		t.Error("wrote over a taken name")
+	}
+	if keys, _ := w.cases.List(t.Context(), "queue/"); len(keys) != 0 {
+		t.Errorf("queue %q", keys)
 	}
 }
 

@@ -36,3 +36,16 @@ func ComputeOrRefer(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	}
 	return q, nil
 }
+
+// ReferStopped sends a quote to a person because quoting is stopped, whatever
+// the rules say; what they said stays beside it. Record names who stopped it
+// and why; with none the quote is returned as it is. A replay finds the record
+// as the value of the reason.
+func ReferStopped(q casefile.Quote, record string) casefile.Quote {
+	if record == "" {
+		return q
+	}
+	q.Decision = underwriting.Refer
+	q.Reasons = append([]underwriting.Reason{underwriting.StoppedReason(record)}, q.Reasons...)
+	return q
+}

@@ -4,17 +4,21 @@ package s3store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
 
 	"github.com/agequote/agequote/internal/store"
 )
@@ -93,6 +97,18 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
 }
 
+// Overwrite writes an object whether it exists or not. In a bucket that keeps
+// versions the one before it stays. Erasure alone may do so.
+func (b *Bucket) Overwrite(ctx context.Context, key string, body []byte) error {
+	_, err := b.Client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.Name, Key: &key, Body: bytes.NewReader(body), ContentType: aws.String(contentType(key)),
+	})
+	if err != nil {
+		return fmt.Errorf("overwrite object: %w", err)
+	}
+	return nil
+}
+
 // contentType is for people who look into a bucket with a browser: every object
 // is JSON, but for the files of a model package.
 func contentType(key string) string {
@@ -132,6 +148,60 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 		return fmt.Errorf("delete object: %w", err)
 	}
 	return nil
+}
+
+// Versions returns every version under prefix, by name and then from the
+// newest to the oldest; the markers of deletions are among them.
+func (b *Bucket) Versions(ctx context.Context, prefix string) ([]store.Version, error) {
+	var out []store.Version
+	pages := s3.NewListObjectVersionsPaginator(b.Client, &s3.ListObjectVersionsInput{Bucket: &b.Name, Prefix: &prefix})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("list versions: %w", err)
+		}
+		for _, v := range page.Versions {
+			out = append(out, store.Version{
+				Key: aws.ToString(v.Key), ID: aws.ToString(v.VersionId), Latest: aws.ToBool(v.IsLatest), Modified: aws.ToTime(v.LastModified),
+			})
+		}
+		for _, m := range page.DeleteMarkers {
+			out = append(out, store.Version{
+				Key: aws.ToString(m.Key), ID: aws.ToString(m.VersionId), Latest: aws.ToBool(m.IsLatest), Marker: true, Modified: aws.ToTime(m.LastModified),
+			})
+		}
+	}
+	slices.SortStableFunc(out, func(x, y store.Version) int {
+		return cmp.Or(strings.Compare(x.Key, y.Key), latestFirst(x, y), y.Modified.Compare(x.Modified))
+	})
+	// The local S3 repeats the last version of a page on the next.
+	return slices.CompactFunc(out, func(x, y store.Version) bool { return x.Key == y.Key && x.ID == y.ID }), nil
+}
+
+// latestFirst orders what was written within one second, which is all that S3
+// tells of the time.
+func latestFirst(x, y store.Version) int {
+	switch {
+	case x.Latest == y.Latest:
+		return 0
+	case x.Latest:
+		return -1
+	}
+	return 1
+}
+
+// DeleteVersion removes one version for good; one that does not exist is no
+// error.
+func (b *Bucket) DeleteVersion(ctx context.Context, key, version string) error {
+	_, err := b.Client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.Name, Key: &key, VersionId: &version})
+	var refused smithy.APIError
+	switch {
+	case err == nil, status(err) == http.StatusNotFound:
+		return nil
+	case errors.As(err, &refused) && refused.ErrorCode() == "InvalidArgument":
+		return nil // the local S3 says so of a version that is gone
+	}
+	return fmt.Errorf("delete version: %w", err)
 }
 
 // status is the HTTP status of an answer: 200 without an error, 0 without an

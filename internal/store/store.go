@@ -6,9 +6,12 @@ package store
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // The errors that callers act on. Any other is passing trouble.
@@ -19,43 +22,73 @@ var (
 	ErrDenied   = errors.New("access denied") // or missing, to one who may not list
 )
 
-// Memory is a store in memory with the behaviour of an S3 bucket. The zero
-// value is empty and ready for use by many goroutines.
+// Version is one version of an object, or the marker that its deletion left in
+// a bucket that keeps versions.
+type Version struct {
+	Key      string
+	ID       string
+	Latest   bool
+	Marker   bool      // a deletion: it has no content
+	Modified time.Time // when it was written
+}
+
+// Memory is a store in memory with the behaviour of an S3 bucket that keeps
+// versions. The zero value is empty and ready for use by many goroutines.
 type Memory struct {
+	Now func() time.Time // for Version.Modified; nil: time.Now
+
 	mu      sync.Mutex
-	objects map[string][]byte
+	written int                 // counts all writes, to name versions
+	objects map[string][]stored // by key, the oldest first
+}
+
+// stored is a version as Memory keeps it.
+type stored struct {
+	Version
+	body []byte
 }
 
 // Get returns an object of at most limit bytes: ErrNotFound, ErrTooLarge.
-func (m *Memory) Get(_ context.Context, key string, limit int64) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	b, ok := m.objects[key]
-	switch {
-	case !ok:
-		return nil, ErrNotFound
-	case int64(len(b)) > limit:
-		return nil, ErrTooLarge
-	}
-	return slices.Clone(b), nil
+func (m *Memory) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	return m.GetVersion(ctx, key, "", limit)
 }
 
-// GetVersion returns the only version that there is.
-func (m *Memory) GetVersion(ctx context.Context, key, _ string, limit int64) ([]byte, error) {
-	return m.Get(ctx, key, limit)
+// GetVersion is Get of one version of an object; an empty version is the
+// latest.
+func (m *Memory) GetVersion(_ context.Context, key, version string, limit int64) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	versions := m.objects[key]
+	at := len(versions) - 1
+	if version != "" {
+		at = slices.IndexFunc(versions, func(v stored) bool { return v.ID == version })
+	}
+	switch {
+	case at < 0 || versions[at].Marker:
+		return nil, ErrNotFound
+	case int64(len(versions[at].body)) > limit:
+		return nil, ErrTooLarge
+	}
+	return slices.Clone(versions[at].body), nil
 }
 
 // PutIfAbsent writes an object that does not exist yet: ErrExists.
 func (m *Memory) PutIfAbsent(_ context.Context, key string, body []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.objects[key]; ok {
+	if m.stands(key) {
 		return ErrExists
 	}
-	if m.objects == nil {
-		m.objects = map[string][]byte{}
-	}
-	m.objects[key] = slices.Clone(body)
+	m.add(key, body, false)
+	return nil
+}
+
+// Overwrite writes an object whether it exists or not. The version before it
+// stays.
+func (m *Memory) Overwrite(_ context.Context, key string, body []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.add(key, body, false)
 	return nil
 }
 
@@ -65,7 +98,7 @@ func (m *Memory) List(_ context.Context, prefix string) ([]string, error) {
 	defer m.mu.Unlock()
 	var keys []string
 	for key := range m.objects {
-		if strings.HasPrefix(key, prefix) {
+		if strings.HasPrefix(key, prefix) && m.stands(key) {
 			keys = append(keys, key)
 		}
 	}
@@ -73,10 +106,61 @@ func (m *Memory) List(_ context.Context, prefix string) ([]string, error) {
 	return keys, nil
 }
 
-// Delete removes an object; one that does not exist is no error.
+// Versions returns every version under prefix, by name and then from the
+// newest to the oldest.
+func (m *Memory) Versions(_ context.Context, prefix string) ([]Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Version
+	for _, key := range slices.Sorted(maps.Keys(m.objects)) {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		for i, v := range slices.Backward(m.objects[key]) {
+			v.Latest = i == len(m.objects[key])-1
+			out = append(out, v.Version)
+		}
+	}
+	return out, nil
+}
+
+// Delete hides an object behind a marker; one that does not exist is no error.
 func (m *Memory) Delete(_ context.Context, key string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.objects, key)
+	m.add(key, nil, true)
 	return nil
+}
+
+// DeleteVersion removes one version for good; one that does not exist is no
+// error.
+func (m *Memory) DeleteVersion(_ context.Context, key, version string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	left := slices.DeleteFunc(m.objects[key], func(v stored) bool { return v.ID == version })
+	if m.objects[key] = left; len(left) == 0 {
+		delete(m.objects, key)
+	}
+	return nil
+}
+
+// stands tells whether the latest version is no marker.
+func (m *Memory) stands(key string) bool {
+	versions := m.objects[key]
+	return len(versions) > 0 && !versions[len(versions)-1].Marker
+}
+
+func (m *Memory) add(key string, body []byte, marker bool) {
+	now := time.Now
+	if m.Now != nil {
+		now = m.Now
+	}
+	if m.objects == nil {
+		m.objects = map[string][]stored{}
+	}
+	m.written++
+	m.objects[key] = append(m.objects[key], stored{
+		Version: Version{Key: key, ID: strconv.Itoa(m.written), Marker: marker, Modified: now()},
+		body:    slices.Clone(body),
+	})
 }

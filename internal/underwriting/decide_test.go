@@ -12,14 +12,37 @@ import (
 
 // product is small enough to see every limit beside the tests that meet it.
 func product() *underwriting.Product {
-	return &underwriting.Product{
+	table := func(n int) []underwriting.TableShare { return []underwriting.TableShare{{Number: n, Share: 1}} }
+	p := &underwriting.Product{
 		ID: "term", Market: "US", AgeBasis: premium.AgeLastBirthday,
 		Terms: []int{10, 20}, MinAge: 20, MaxAge: 60, MaxExpiryAge: 75,
 		MinSumCents: 1_000_000, MaxSumCents: 100_000_000,
-		MaxIntervalWidth: 30, FormerSmokerMonths: 12,
-		Classes: []underwriting.Class{{Name: "Preferred", Multiple: 0.8, Share: 0.5}, {Name: "Standard", Multiple: 1.2, Share: 0.5}},
-		Bands:   []underwriting.Band{{From: 18, To: 25, Class: "Preferred"}, {From: 25, To: 32, Class: "Standard"}},
+		Photo:            underwriting.Photo{Role: underwriting.Prefill, Charge: underwriting.ChargeEstimated},
+		MaxIntervalWidth: 30, TobaccoFreeYears: 1, MaxSteps: 6,
+		Classes: []underwriting.Class{
+			{Name: "Preferred", TobaccoFreeYears: 3, Female: table(1), Male: table(11)},
+			{Name: "Standard", Level: 1, TobaccoFreeYears: 1, Female: table(2), Male: table(12)},
+			{Name: "Preferred Tobacco", Tobacco: true, Female: table(3), Male: table(13)},
+			{Name: "Standard Tobacco", Level: 1, Tobacco: true, Female: table(4), Male: table(14)},
+		},
+		ModalFactors: map[string]float64{"annual": 1, "quarterly": 0.26},
+		Questions: []underwriting.Question{
+			{ID: "class", Rule: "Q-CLASS", Yes: underwriting.Effect{Level: 1}},
+			{ID: "steps", Rule: "Q-STEPS", Yes: underwriting.Effect{Steps: 4}},
+			{ID: "permanent", Rule: "Q-PERMANENT", Yes: underwriting.Effect{Extra: premium.FlatExtra{PerMille: 2.5}}},
+			{ID: "temporary", Rule: "Q-TEMPORARY", Yes: underwriting.Effect{Extra: premium.FlatExtra{PerMille: 5, Years: 3}}},
+			{ID: "refer", Rule: "Q-REFER", Yes: underwriting.Effect{Refer: true}},
+			{ID: "postpone", Rule: "Q-POSTPONE", Yes: underwriting.Effect{PostponeMonths: 12}},
+			{ID: "decline", Rule: "Q-DECLINE", Yes: underwriting.Effect{Decline: true}},
+		},
 	}
+	outcomes := []underwriting.Outcome{{Decision: underwriting.Refer}, {}, {Level: 1}, {Level: 1, Steps: 3}, {Decision: underwriting.Decline}}
+	for _, sex := range []string{"female", "male"} {
+		p.Chart.Panels = append(p.Chart.Panels,
+			underwriting.Panel{Sex: sex, FromAge: 20, ToAge: 50, Outcomes: outcomes, Rows: []underwriting.Row{{From: 150, To: 200, Weights: []float64{50, 70, 90, 110}}}},
+			underwriting.Panel{Sex: sex, FromAge: 50, ToAge: 61, Outcomes: outcomes, Rows: []underwriting.Row{{From: 150, To: 200, Weights: []float64{50, 66, 90, 110}}}})
+	}
+	return p
 }
 
 func TestDecide(t *testing.T) {
@@ -72,10 +95,10 @@ func TestDecide(t *testing.T) {
 			codes: []underwriting.Code{"sum_outside_limits"}, refused: ages{"sum_outside_limits"}},
 		{name: "term not offered", age: 42, spoil: func(f *underwriting.Facts) { f.TermYears = 15 }, decision: "decline",
 			codes: []underwriting.Code{"term_not_offered"}, refused: ages{"term_not_offered"}},
-		{name: "build beyond the classes", age: 42, spoil: func(f *underwriting.Facts) { f.WeightKG = 120 }, decision: "refer",
+		{name: "build beyond the classes", age: 42, spoil: func(f *underwriting.Facts) { f.HeightCM = 210 }, decision: "refer",
 			codes: []underwriting.Code{build}, refused: ages{build}},
 		{name: "all reasons are told, in order, and the strictest decides", age: 17, photo: []float64{40, 20, 60},
-			spoil: func(f *underwriting.Facts) { f.SumCents, f.TermYears, f.WeightKG = 1, 11, 120 }, decision: "decline",
+			spoil: func(f *underwriting.Facts) { f.SumCents, f.TermYears, f.HeightCM = 1, 11, 210 }, decision: "decline",
 			codes:   []underwriting.Code{minor, "age_contradicts", "age_uncertain", "sum_outside_limits", "term_not_offered", build},
 			refused: ages{minor, minor, minor, minor}},
 	}

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/agequote/agequote/internal/premium"
 )
 
 // Facts are what the applicant declared. They come from the application form,
@@ -23,7 +26,10 @@ type Facts struct {
 	TermYears int      `json:"term_years"`
 	Market    string   `json:"market"`            // "US" ...
 	Product   string   `json:"product,omitempty"` // empty: the market's default product
-	Mode      string   `json:"mode,omitempty"`    // annual | monthly; empty: the product's default
+	Mode      string   `json:"mode,omitempty"`    // one of Modes; empty: the product's default
+	// Answers are those to the product's questions, by id; true is yes. A
+	// question that is not answered counts as answered with no.
+	Answers map[string]bool `json:"answers,omitempty"`
 }
 
 // Bounds of what can be a fact at all, wider than any product. They catch
@@ -46,6 +52,10 @@ const (
 	sentenceSum    = "give a sum assured above 0 and at most 10 billion"
 	sentenceTerm   = "give the term in whole years, 1 to 100"
 	sentenceMarket = "name the market, for example US"
+	sentenceUnisex = "leave the sex out: this market does not price on it"
+	sentenceAnswer = "answer the product's questions alone, by their ids"
+	sentenceMode   = "choose a mode of payment that the product has: annual, half-yearly, quarterly or monthly"
+	sentenceDOB    = "give an age or a date of birth: this product takes no age from a photo"
 )
 
 // FieldError says in one sentence what is wrong with one field. The sentence
@@ -89,8 +99,8 @@ func (e *FieldsError) OrNil() error {
 
 // Validate checks the form of every fact at the valuation date and returns a
 // *FieldsError naming all bad fields at once, or nil. It asks for all that a
-// class is found by; an age is not asked for, because a photo may give it, nor
-// is anything checked against a product.
+// class is found by in every market; an age is not asked for, because a photo
+// may give it. What a product asks besides, Product.Validate checks.
 func (f Facts) Validate(valuation time.Time) error { return f.validate(valuation, true).OrNil() }
 
 // ValidateExact is Validate for a price on a stated table and multiple: sex,
@@ -102,7 +112,7 @@ func (f Facts) ValidateExact(valuation time.Time) error {
 func (f Facts) validate(valuation time.Time, rated bool) *FieldsError {
 	bad := &FieldsError{}
 	f.validateAge(bad, valuation)
-	if f.Sex != "female" && f.Sex != "male" && (rated || f.Sex != "") {
+	if f.Sex != "" && f.Sex != "female" && f.Sex != "male" {
 		bad.Add("sex", sentenceSex)
 	}
 	if !between(f.HeightCM, minHeightCM, maxHeightCM) && (rated || f.HeightCM != 0) {
@@ -122,6 +132,33 @@ func (f Facts) validate(valuation time.Time, rated bool) *FieldsError {
 	}
 	if f.Market == "" {
 		bad.Add("market", sentenceMarket)
+	}
+	return bad
+}
+
+// Validate checks well-formed facts against what the product asks for, and
+// returns every field that does not fit: a sex where it prices on it and none
+// where it does not, an age where no photo may give one, its own questions, its
+// modes. A product from OnTable asks for no sex.
+func (p *Product) Validate(f Facts) *FieldsError {
+	bad := &FieldsError{}
+	if p.Photo.Role == CrossCheck && f.Age == nil && f.BirthDate == "" {
+		bad.Add("age", sentenceDOB)
+	}
+	switch {
+	case p.Unisex && f.Sex != "":
+		bad.Add("sex", sentenceUnisex)
+	case !p.Unisex && f.Sex == "" && p.onTable == 0:
+		bad.Add("sex", sentenceSex)
+	}
+	if _, ok := p.ModalFactors[f.Mode]; !ok && f.Mode != "" {
+		bad.Add("mode", sentenceMode)
+	}
+	for id := range f.Answers {
+		if !slices.ContainsFunc(p.Questions, func(q Question) bool { return q.ID == id }) {
+			bad.Add("answers", sentenceAnswer)
+			break // the ids are the caller's words, and are not repeated
+		}
 	}
 	return bad
 }
@@ -174,6 +211,31 @@ func AgeLastBirthday(born, valuation time.Time) int {
 	return years
 }
 
+// ageOn returns the price age that the facts state: whole years on the basis.
+// A date of birth gives it to the day. An age in years and decimals is rounded
+// as the basis says, whole ages standing for themselves under ALB and ANB.
+func (f Facts) ageOn(basis premium.AgeBasis, valuation time.Time) (age int, ok bool) {
+	last, ok := f.StatedAge(valuation)
+	if !ok {
+		return 0, false
+	}
+	switch basis {
+	case premium.AgeNextBirthday:
+		return last + 1, true
+	case premium.AgeNearestBirthday:
+		if f.BirthDate != "" {
+			born, _ := time.Parse(isoDate, f.BirthDate) // StatedAge has read it
+			before, after := born.AddDate(last, 0, 0), born.AddDate(last+1, 0, 0)
+			if after.Sub(valuation) <= valuation.Sub(before) {
+				last++
+			}
+			return last, true
+		}
+		return nearest(*f.Age), true
+	}
+	return last, true
+}
+
 // BMI returns the body mass index in kg/m2, and 0 where the build is not stated.
 func (f Facts) BMI() float64 {
 	if f.HeightCM == 0 || f.WeightKG == 0 {
@@ -217,8 +279,8 @@ func kindOK(s string) bool {
 	return s != "" && len(s) <= 20 && strings.Trim(s, letters) == ""
 }
 
-// Smoker tells whether the product's smoker rates apply: to current users, and
-// to former ones who stopped less than formerMonths ago.
-func (t Tobacco) Smoker(formerMonths int) bool {
-	return t.Status == "current" || t.Status == "former" && t.Years*12 < float64(formerMonths)
+// Uses tells whether somebody counts as a user of tobacco: current ones, and
+// former ones who stopped less than freeYears ago. Every kind counts.
+func (t Tobacco) Uses(freeYears float64) bool {
+	return t.Status == "current" || t.Status == "former" && t.Years < freeYears
 }

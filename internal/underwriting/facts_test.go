@@ -61,7 +61,7 @@ func TestValidateNamesEveryBadField(t *testing.T) {
 		want  []string
 	}{
 		{"nothing", underwriting.Facts{},
-			[]string{"sex", "height_cm", "weight_kg", "tobacco", "sum_cents", "term_years", "market"}},
+			[]string{"height_cm", "weight_kg", "tobacco", "sum_cents", "term_years", "market"}},
 		{"everything wrong", underwriting.Facts{BirthDate: "17.5.1984", Age: ptr(math.NaN()), Sex: "f", HeightCM: 1.7,
 			WeightKG: math.Inf(1), Tobacco: "no", SumCents: -1, TermYears: 1000},
 			[]string{"birth_date", "age", "age", "sex", "height_cm", "weight_kg", "tobacco", "sum_cents", "term_years", "market"}},
@@ -92,7 +92,7 @@ func TestValidateNamesEveryBadField(t *testing.T) {
 }
 
 func TestParseTobacco(t *testing.T) {
-	const months = 12
+	const freeYears = 1
 	tests := []struct {
 		in     string
 		smoker bool
@@ -115,7 +115,7 @@ func TestParseTobacco(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got, err := underwriting.ParseTobacco(tt.in)
-		if (err == nil) != tt.ok || tt.ok && got.Smoker(months) != tt.smoker {
+		if (err == nil) != tt.ok || tt.ok && got.Uses(freeYears) != tt.smoker {
 			t.Errorf("ParseTobacco(%q) = %+v, %v, want ok %v, smoker %v", tt.in, got, err, tt.ok, tt.smoker)
 		}
 	}

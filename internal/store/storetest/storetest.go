@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,10 @@ type Store interface {
 	PutIfAbsent(ctx context.Context, key string, body []byte) error
 	List(ctx context.Context, prefix string) ([]string, error)
 	Delete(ctx context.Context, key string) error
+	GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
+	Overwrite(ctx context.Context, key string, body []byte) error
+	Versions(ctx context.Context, prefix string) ([]store.Version, error)
+	DeleteVersion(ctx context.Context, key, version string) error
 }
 
 // Conformance runs the suite against an empty store.
@@ -86,6 +91,7 @@ func Conformance(t *testing.T, s Store) {
 			t.Errorf("Get after Delete = %v, want ErrNotFound", err)
 		}
 	})
+	t.Run("versions", func(t *testing.T) { versions(t, s) })
 	t.Run("one winner", func(t *testing.T) {
 		var winners atomic.Int32
 		var wg sync.WaitGroup
@@ -105,4 +111,69 @@ func Conformance(t *testing.T, s Store) {
 			t.Errorf("%d writers won, want 1", n)
 		}
 	})
+}
+
+// versions overwrites and deletes an object, and then takes its versions away
+// one by one.
+func versions(t *testing.T, s Store) {
+	ctx := t.Context()
+	const key, other = "cases/versions/a", "cases/versions/b"
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func() []store.Version {
+		t.Helper()
+		all, err := s.Versions(ctx, "cases/versions/")
+		must(err)
+		return all
+	}
+	must(s.PutIfAbsent(ctx, key, []byte("first")))
+	must(s.PutIfAbsent(ctx, other, []byte("other")))
+	must(s.Overwrite(ctx, key, []byte("second")))
+	must(s.Delete(ctx, key))
+	// Not PutIfAbsent: on S3 a deleted name is free again, on the local server
+	// it is not.
+	must(s.Overwrite(ctx, key, []byte("third")))
+
+	all := list()
+	var got []string
+	for _, v := range all {
+		body := "-"
+		if !v.Marker {
+			b, err := s.GetVersion(ctx, v.Key, v.ID, 10)
+			must(err)
+			body = string(b)
+		}
+		if v.Modified.IsZero() {
+			t.Errorf("version %q has no time", body)
+		}
+		if v.Latest {
+			body += " latest"
+		}
+		got = append(got, v.Key+" "+body)
+	}
+	want := []string{key + " third latest", key + " -", key + " second", key + " first", other + " other latest"}
+	// S3 tells times in whole seconds, so those before the latest may come in any order.
+	slices.Sort(got[1:4])
+	slices.Sort(want[1:4])
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("Versions (-want +got)\n%s", diff)
+	}
+	// The oldest first, so that none comes to light again.
+	for _, v := range slices.Backward(all) {
+		for range 2 { // the second time it is not there
+			if err := s.DeleteVersion(ctx, v.Key, v.ID); err != nil {
+				t.Errorf("DeleteVersion(%+v): %v", v, err)
+			}
+		}
+	}
+	if left := list(); len(left) != 0 {
+		t.Errorf("versions left: %+v", left)
+	}
+	if _, err := s.Get(ctx, key, 10); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get after all versions went = %v, want ErrNotFound", err)
+	}
 }
