@@ -71,7 +71,7 @@ func (s *site) selfie(t *testing.T, astronaut []byte) {
 	tb.step("03-facts-filled")
 	tb.press("Continue")
 	tb.view("consent")
-	tb.see(".consent-text", "underwriter may look at the photo")
+	tb.see(".consent-text", "An underwriter may")
 	tb.step("04-consent")
 	tb.press("Agree and continue")
 	tb.see(".summary", "Tick the box")
