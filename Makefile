@@ -19,6 +19,7 @@ STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 BENCHSTAT := $(CACHE)/tools/benchstat-$(BENCHSTAT_VERSION)/benchstat
 VENV := $(CACHE)/venv
 TORCH := $(CACHE)/venv-torch
+PYMORT := $(CACHE)/venv-pymort
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
 
@@ -168,6 +169,23 @@ test-browser: build axe ## test the customers' page in Chromium; pictures of eve
 axe: ## fetch axe-core, which tests the page's accessibility, into the cache, checked by hash
 	@infra/axe.sh >/dev/null
 
+# An independent program on independently read tables draws CASES applications
+# by SEED, another one each time unless it is given, and prices them; the tests
+# of premium and quote compare to the cent, and the tables rate by rate.
+.PHONY: test-actuarial golden-actuarial
+CASES ?= 10000
+ACTUARY = '$(PYMORT)/bin/python' internal/premium/testdata/premiums.py
+ACTUARIAL_TESTS = go test ./internal/premium ./internal/quote -run Pymort -count 1 -v
+test-actuarial: $(PYMORT)/ready ## compare premiums with pymort's in CASES random cases by SEED, and every table with its own
+	@mkdir -p build/actuarial
+	$(ACTUARY) cases --tables rules/tables --count $(CASES) $(if $(SEED),--seed $(SEED)) >build/actuarial/premiums.tsv
+	$(ACTUARY) rates --tables rules/tables >build/actuarial/rates.tsv
+	AGEQUOTE_ACTUARIAL='$(CURDIR)/build/actuarial' $(ACTUARIAL_TESTS)
+
+golden-actuarial: $(PYMORT)/ready ## write the smaller files of these cases and rates, which plain go test reads
+	$(ACTUARY) cases --tables rules/tables --count 400 --seed 20261125 >internal/premium/testdata/premiums.tsv
+	$(ACTUARY) rates --tables rules/tables --edges >internal/premium/testdata/rates.tsv
+
 .PHONY: train-kill
 train-kill: train-parts ## kill five training runs at random steps, and take each up again to the same numbers
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_KILLS=5 go test ./training/fit -run '^TestFit$$' -count 1 -timeout 30m -v
@@ -251,6 +269,11 @@ $(VENV)/ready: infra/requirements.txt
 $(TORCH)/ready: training/bench/requirements.txt
 	python3 -m venv '$(TORCH)'
 	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
+	@touch $@
+
+$(PYMORT)/ready: internal/premium/testdata/requirements.txt
+	python3 -m venv '$(PYMORT)'
+	'$(PYMORT)/bin/pip' install --quiet --disable-pip-version-check -r internal/premium/testdata/requirements.txt
 	@touch $@
 
 .PHONY: clean

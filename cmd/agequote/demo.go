@@ -168,15 +168,15 @@ func (d *demo) travel(ctx context.Context, s *local.Stack, photo string, content
 	return j, nil
 }
 
+// demoDays is how long the demo's applicant agrees that the photo is kept.
+const demoDays = 30
+
 // presignUpload makes a form for one photo, as onboarding does.
 func presignUpload(ctx context.Context, client *s3.Client, bucket, key string, photo []byte) (upload.Form, error) {
 	p := &upload.Presigner{Client: client, Bucket: bucket, Now: time.Now}
 	size := int64(len(photo))
 	return p.Presign(ctx, upload.Request{Key: key, Type: http.DetectContentType(photo), MinSize: size, MaxSize: size})
 }
-
-// demoDays is how long the demo's applicant agrees that the photo is kept.
-const demoDays = 30
 
 // writeApplication stores a consented application, as onboarding does.
 func writeApplication(ctx context.Context, stored *s3store.Bucket, id string, facts underwriting.Facts, now time.Time) error {

@@ -15,9 +15,9 @@ import (
 
 var updateQuote = flag.Bool("update-quote", false, "rewrite the golden output of agequote quote")
 
-// The hash of the product file and the version of the code change with every
+// The hashes of the rule files and the version of the code change with every
 // edit; the rest of the output must not.
-var changing = regexp.MustCompile(`"(rules|code)":"(sha256:[0-9a-f]{64}|git:[0-9a-f]+|devel)"`)
+var changing = regexp.MustCompile(`"(rules|hash|code)":"(sha256:[0-9a-f]{64}|git:[0-9a-f]+|devel)"`)
 
 // runQuote runs `agequote quote` on 24 November 2026.
 func runQuote(t *testing.T, args ...string) (stdout, stderr string, status int) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/agequote/agequote/internal/config"
 	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/onboard"
@@ -68,15 +69,17 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return err
 	}
 
+	stored := &s3store.Bucket{Client: client, Name: cfg.CasesBucket}
+	photos := &s3store.Bucket{Client: client, Name: cfg.UploadsBucket}
 	h := &onboard.Handler{
 		API:           api,
 		Keys:          keys,
-		Cases:         &s3store.Bucket{Client: client, Name: cfg.CasesBucket},
-		Photos:        &s3store.Bucket{Client: client, Name: cfg.UploadsBucket},
+		Cases:         stored,
+		Photos:        photos,
 		Uploads:       uploads,
 		Quote:         &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
 		QuoteFunction: cfg.QuoteFunction,
-		Eraser:        noEraser{},
+		Eraser:        &erasure.Eraser{Photos: photos, Cases: stored, Version: version.String(), Now: time.Now},
 		Letter:        onboard.PlainLetter,
 		Book:          book,
 		Consent:       terms,

@@ -104,13 +104,13 @@ type Application struct {
 	Facts   underwriting.Facts `json:"facts"`
 	Consent *Consent           `json:"consent,omitempty"`
 	Version string             `json:"version"` // code that wrote it
-	// Request names the body of the HTTP request that began the case, keyed so
-	// that it tells nothing: the same request again finds its own case.
-	Request string `json:"request,omitempty"`
 	// Salt is 128 random bits, from NewSalt. The hash of an application goes
 	// into its quotes, whose hashes stay when the case is erased; without a salt
 	// that goes with the facts, the facts could be guessed and tried.
 	Salt string `json:"salt,omitempty"`
+	// Request names the body of the HTTP request that began the case, keyed so
+	// that it tells nothing: the same request again finds its own case.
+	Request string `json:"request,omitempty"`
 }
 
 // NewSalt returns the salt of a new application.

@@ -2,15 +2,6 @@ package casefile
 
 import "time"
 
-// Prefix is the folder of a case in the cases bucket.
-func Prefix(id string) string { return "cases/" + id + "/" }
-
-// UploadPrefix is the folder of a case's photos in the uploads bucket.
-func UploadPrefix(id string) string { return "uploads/" + id + "/" }
-
-// TombstoneKey is the name of the object that says that a case is erased.
-func TombstoneKey(id string) string { return Prefix(id) + "deleted.json" }
-
 // HoldPrefix is the folder of a case's legal holds and releases, which are
 // journal records. It lies outside the case, and outlives it.
 func HoldPrefix(id string) string { return "holds/" + id + "/" }

@@ -30,6 +30,12 @@ const (
 	StateComplained = "complained" // the customer complained
 )
 
+// Prefix is the folder of a case in the cases bucket.
+func Prefix(id string) string { return "cases/" + id + "/" }
+
+// UploadPrefix is the folder of a case's photos in the uploads bucket.
+func UploadPrefix(id string) string { return "uploads/" + id + "/" }
+
 // ComplaintsPrefix is the folder of a case's complaints.
 func ComplaintsPrefix(id string) string { return Prefix(id) + "complaints/" }
 
@@ -42,6 +48,9 @@ func ComplaintKey(id string, n int) string {
 func PersonKey(id string, n int) string {
 	return fmt.Sprintf("%srequests/person-%04d.json", Prefix(id), n)
 }
+
+// DeletedKey is the name of the tombstone of a deleted case.
+func DeletedKey(id string) string { return Prefix(id) + "deleted.json" }
 
 // FactsCause is the cause of the quote that follows from application n.
 func FactsCause(n int) string { return fmt.Sprintf("facts-%04d", n) }

@@ -53,7 +53,7 @@ type Stored[T any] struct {
 // on a case asks first. One who asked before the tombstone stood, and writes
 // after it, finds the name of what it would write taken: see package erasure.
 func Alive(ctx context.Context, s getter, id string) error {
-	_, err := s.Get(ctx, casefile.TombstoneKey(id), maxObject)
+	_, err := s.Get(ctx, casefile.DeletedKey(id), maxObject)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil

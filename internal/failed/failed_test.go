@@ -245,7 +245,7 @@ func TestHandleStoreTrouble(t *testing.T) {
 // TestHandleErased gives up a photo of an erased case: nobody is to look at it.
 func TestHandleErased(t *testing.T) {
 	w := newWorld()
-	w.put(t, casefile.TombstoneKey(id), casefile.Tombstone{Schema: 1, Case: id})
+	w.put(t, casefile.DeletedKey(id), casefile.Tombstone{Schema: 1, Case: id})
 	b, err := os.ReadFile("../../events/failure-record.json")
 	if err != nil {
 		t.Fatal(err)

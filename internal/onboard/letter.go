@@ -29,9 +29,9 @@ func PlainLetter(q casefile.Quote) (string, error) {
 	if q.Decision == underwriting.Quote && q.GrossAnnualCents != nil {
 		fmt.Fprintf(&b, "\nPremium: %d.%02d %s a year. It stands until %s.\n", *q.GrossAnnualCents/100, *q.GrossAnnualCents%100, q.Currency, q.Expires)
 	}
-	if len(q.Reasons) > 0 {
+	if reasons := q.PrincipalReasons(); len(reasons) > 0 {
 		b.WriteString("\nThe reasons:\n")
-		for _, r := range q.Reasons {
+		for _, r := range reasons {
 			fmt.Fprintf(&b, "- %s\n", r.Sentence)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/upload"
@@ -31,9 +32,6 @@ import (
 
 // MaxBody bounds the body of a request, in bytes. The largest is a complaint.
 const MaxBody = 32 << 10
-
-// ErrLegalHold is returned by an Eraser that may not erase.
-var ErrLegalHold = errors.New("a legal hold stands")
 
 // What we need of others, no more.
 type (
@@ -51,16 +49,15 @@ type (
 	starter interface {
 		InvokeAsync(ctx context.Context, function string, event []byte) error
 	}
+	// eraser removes what is personal of a case, again without harm:
+	// *erasure.HeldError, store.ErrNotFound.
+	eraser interface {
+		Erase(ctx context.Context, id, by, why string) (erasure.Receipt, error)
+	}
 	recorder interface {
 		Record(dimensions map[string]string, values ...metrics.Value)
 	}
 )
-
-// Eraser removes what is personal of a case, and returns a receipt that shows
-// nothing of the person: ErrLegalHold. Why is kept.
-type Eraser interface {
-	Erase(ctx context.Context, id, why string) (receipt any, err error)
-}
 
 // Asset is one file of the page.
 type Asset struct {
@@ -80,7 +77,7 @@ type Handler struct {
 	Quote   starter
 	// QuoteFunction is the name of the function that quotes.
 	QuoteFunction string
-	Eraser        Eraser
+	Eraser        eraser
 	Letter        func(casefile.Quote) (string, error)
 	Book          *rulebook.Book
 	Consent       consent.Terms // in force
@@ -190,7 +187,8 @@ func (h *Handler) serve(ctx context.Context, e *event) (_ answer, err error) {
 	if bad := spec.check(e, r.body); len(bad) > 0 {
 		return answer{}, invalid(bad)
 	}
-	if r.id != "" {
+	// Erasing again gives the same receipt, and ends what broke off.
+	if r.id != "" && e.RouteKey != "DELETE /applications/{case}" {
 		if err := h.alive(ctx, r.id); err != nil {
 			return answer{}, err
 		}
@@ -200,7 +198,7 @@ func (h *Handler) serve(ctx context.Context, e *event) (_ answer, err error) {
 
 // alive is a problem for a case that was deleted.
 func (h *Handler) alive(ctx context.Context, id string) error {
-	there, err := cases.Exists(ctx, h.Cases, casefile.TombstoneKey(id))
+	there, err := cases.Exists(ctx, h.Cases, casefile.DeletedKey(id))
 	if err != nil {
 		return fmt.Errorf("look for tombstone: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/store"
 )
 
@@ -102,11 +103,14 @@ func count(keys []string, prefix string) int {
 
 // erase withdraws consent and removes what is personal.
 func (h *Handler) erase(ctx context.Context, r *request) (answer, error) {
-	receipt, err := h.Eraser.Erase(ctx, r.id, "asked for by the customer")
-	if errors.Is(err, ErrLegalHold) {
+	receipt, err := h.Eraser.Erase(ctx, r.id, "customer", "consent withdrawn")
+	var held *erasure.HeldError
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return answer{}, notFound()
+	case errors.As(err, &held): // by whom and why is not the customer's
 		return answer{}, conflict("legal_hold", "The law demands that this application is kept for now. We delete it when that ends.")
-	}
-	if err != nil {
+	case err != nil:
 		return answer{}, fmt.Errorf("erase case: %w", err)
 	}
 	return answer{status: http.StatusOK, body: receipt}, nil

@@ -86,7 +86,7 @@ func (v *caseView) body(now time.Time) (statusBody, error) {
 var (
 	customersFields = []string{"schema", "cause", "decision", "class", "reasons", "principal", "mode", "basis", "interval",
 		"currency", "valuation_date", "expires", "notices", "model_use", "time"}
-	customersAmounts = []string{"gross_annual_cents", "modal_cents", "at", "expected_gross_annual_cents", "expected_mass"}
+	customersAmounts = []string{"gross_annual_cents", "modal_cents", "schedule", "at", "expected_gross_annual_cents", "expected_mass"}
 	customersBasis   = []string{"price_age", "price_age_source", "sum_cents", "term_years", "product"}
 )
 
@@ -96,6 +96,10 @@ func forCustomer(q casefile.Quote) (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	shown := pick(all, customersFields)
+	// All reasons are the underwriter's; the customer is told the principal ones.
+	if shown["reasons"], err = json.Marshal(reasonsOf(q)); err != nil {
+		return nil, fmt.Errorf("encode reasons: %w", err)
+	}
 	if q.Decision == underwriting.Quote {
 		for name, text := range pick(all, customersAmounts) {
 			shown[name] = text
@@ -107,6 +111,20 @@ func forCustomer(q casefile.Quote) (map[string]json.RawMessage, error) {
 	}
 	shown["basis"], err = json.Marshal(pick(basis, customersBasis))
 	return shown, err
+}
+
+// reasonBody is a reason as the customer is told it.
+type reasonBody struct {
+	Code     underwriting.Code `json:"code"`
+	Sentence string            `json:"sentence"`
+}
+
+func reasonsOf(q casefile.Quote) []reasonBody {
+	out := []reasonBody{}
+	for _, r := range q.PrincipalReasons() {
+		out = append(out, reasonBody{r.Code, r.Sentence})
+	}
+	return out
 }
 
 // fields returns an object's JSON by field.

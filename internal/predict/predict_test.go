@@ -316,7 +316,7 @@ func TestHandleConsentStands(t *testing.T) {
 func TestHandleErased(t *testing.T) {
 	w := newWorld()
 	e := w.apply(t, "customer0", "selfie", agreed)
-	w.put(t, casefile.TombstoneKey("customer0"), casefile.Tombstone{Schema: 1, Case: "customer0"})
+	w.put(t, casefile.DeletedKey("customer0"), casefile.Tombstone{Schema: 1, Case: "customer0"})
 	e.Photos = append(e.Photos, w.apply(t, "customer1", "selfie", agreed).Photos...)
 	live, _ := w.Model(t.Context())
 	taken := casefile.EstimateKey("customer1", 1)

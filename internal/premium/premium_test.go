@@ -1,11 +1,8 @@
 package premium_test
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"math"
-	"os"
 	"testing"
 	"time"
 
@@ -47,104 +44,6 @@ func mustNet(tb testing.TB, b premium.Basis, age, term int, sumCents int64) floa
 }
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*math.Max(1, math.Abs(b)) }
-
-func TestNetAnnualProperties(t *testing.T) {
-	for _, number := range []string{"3269", "3272", "3298", "2694"} {
-		table := mustTable(t, number)
-		for _, multiple := range []float64{0.75, 1, 3} {
-			b := premium.Basis{Rates: table, Interest: 0.03, Multiple: multiple}
-			for age := 18; age <= 80; age++ {
-				for _, term := range []int{1, 10, 30} {
-					net := mustNet(t, b, age, term, 25_000_000)
-					if plain := plainNet(t, b, age, term, 25_000_000); !near(net, plain) {
-						t.Errorf("table %s age %d term %d: %v by recursion, %v by sums", number, age, term, net, plain)
-					}
-					if twice := mustNet(t, b, age, term, 50_000_000); !near(twice, 2*net) {
-						t.Errorf("table %s age %d term %d: not linear in the sum", number, age, term)
-					}
-					if risesWithAge(t, b, age, term) && mustNet(t, b, age+1, term, 25_000_000) < net {
-						t.Errorf("table %s age %d term %d: cheaper a year later though every rate is higher", number, age, term)
-					}
-				}
-				oneYear := b.Multiple * rate(t, premium.Basis{Rates: table, Multiple: 1}, age, 1) * 25_000_000 / 1.03
-				if net := mustNet(t, b, age, 1, 25_000_000); !near(net, oneYear) {
-					t.Errorf("table %s age %d: one year costs %v, want v*q*sum = %v", number, age, net, oneYear)
-				}
-			}
-		}
-	}
-}
-
-// risesWithAge tells whether every rate of the term is at least as high one
-// issue age later, and whether rates rise within the term: only then must the
-// level premium rise.
-func risesWithAge(t *testing.T, b premium.Basis, age, term int) bool {
-	t.Helper()
-	for d := 1; d <= term; d++ {
-		if rate(t, b, age+1, d) < rate(t, b, age, d) {
-			return false
-		}
-		if d > 1 && rate(t, b, age+1, d) < rate(t, b, age+1, d-1) {
-			return false
-		}
-	}
-	return true
-}
-
-// TestAgainstPymort compares with testdata/premiums.tsv, made by an
-// independent program with an independent reader: testdata/premiums.py.
-func TestAgainstPymort(t *testing.T) {
-	file, err := os.Open("testdata/premiums.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Scan() // header
-	n := 0
-	for ; lines.Scan(); n++ {
-		var table string
-		var age, term int
-		var interest, multiple, factor float64
-		var sum, wantNet, wantGross, wantModal int64
-		var loads premium.Loads
-		if _, err := fmt.Sscan(lines.Text(), &table, &age, &term, &interest, &multiple, &sum,
-			&loads.Loading, &loads.PolicyFeeCents, &factor, &wantNet, &wantGross, &wantModal); err != nil {
-			t.Fatal(err)
-		}
-		net := mustNet(t, premium.Basis{Rates: mustTable(t, table), Interest: interest, Multiple: multiple}, age, term, sum)
-		gross := loads.Gross(net, sum, nil, 1)
-		got := [3]int64{premium.RoundCents(net), gross, premium.Modal(gross, factor)}
-		if want := [3]int64{wantNet, wantGross, wantModal}; got != want {
-			t.Errorf("%s: net, gross, modal = %v, want %v", lines.Text(), got, want)
-		}
-	}
-	if n < 30 {
-		t.Errorf("%d cases, want the whole file", n)
-	}
-}
-
-func TestRounding(t *testing.T) {
-	for _, tt := range []struct {
-		gross  int64
-		factor float64
-		want   int64
-	}{
-		{40, 0.0875, 4}, // 3.5 exactly, up
-		{39, 0.0875, 3},
-		{1, 0.5, 1},
-		{45_023, 0.0875, 3940}, // 3939.5125
-		{1_000_000_000_000, 1, 1_000_000_000_000},
-	} {
-		if got := premium.Modal(tt.gross, tt.factor); got != tt.want {
-			t.Errorf("Modal(%d, %v) = %d, want %d", tt.gross, tt.factor, got, tt.want)
-		}
-	}
-	loads := premium.Loads{Loading: 0.2, PolicyFeeCents: 50}
-	if got := loads.Gross(300.4, 100_000, []premium.FlatExtra{{PerMille: 1}}, 1); got != 551 { // 400.4/.8 + 50 = 550.5
-		t.Errorf("Gross = %d, want 551", got)
-	}
-}
 
 func TestExpected(t *testing.T) {
 	b := premium.Basis{Rates: mustTable(t, "3269"), Interest: 0.03, Multiple: 1}

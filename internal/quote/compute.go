@@ -3,12 +3,10 @@ package quote
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
-	"github.com/agequote/agequote/internal/premium"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/underwriting"
@@ -23,7 +21,11 @@ type Input struct {
 	// counts as none.
 	Estimate      *age.Estimate
 	ValuationDate time.Time // its date counts, in its own location
-	Time          time.Time
+	// RulesDate is the day whose product counts, for a trial of rules that come
+	// into force later; zero is the valuation date. Ages are those at the
+	// valuation date either way.
+	RulesDate time.Time
+	Time      time.Time
 
 	ModelUse string
 	Replaces string // name of the quote that this one replaces; empty: none
@@ -35,10 +37,11 @@ type Input struct {
 	Exact *Exact // nil: the product's own basis
 }
 
-// Exact overrides parts of the product's basis; a nil or empty field keeps the
-// product's. With a Table the product's age, sum and term limits give way to
-// the table's own, ages are read on the table's age basis, and sex, tobacco
-// and build need not be stated: without a build and a class the multiple is 1.
+// Exact prices on a stated basis; a nil or empty field keeps the product's, but
+// the multiple is 1 unless given, and neither ratings, flat extras nor discounts
+// for large sums count. With a Table the product's age, sum and term limits give
+// way to the table's own, ages are read on the table's age basis, and sex,
+// tobacco and build need not be stated.
 type Exact struct {
 	Table    *int // the SOA's number
 	Interest *float64
@@ -52,69 +55,54 @@ type Exact struct {
 // bad field; any other error is a fault of the rule book.
 func Compute(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	in.ValuationDate = dateOf(in.ValuationDate)
-	product, rated, err := prepare(book, in)
+	evidence := in.evidence()
+	product, stated, err := prepare(book, in, evidence)
 	if err != nil {
 		return casefile.Quote{}, err
 	}
-	exact := in.exact()
-	var table *premium.Table
-	if exact.Table != nil {
-		if table, err = book.Table(*exact.Table); err != nil {
-			return casefile.Quote{}, fmt.Errorf("read stated table: %w", err)
-		}
-		product = product.OnTable(table)
-	}
-	assessment, err := underwriting.DecideRated(product, in.Facts, rated, in.evidence(), in.ValuationDate)
+	assessment, err := underwriting.DecideRated(product, in.Facts, stated, evidence, in.ValuationDate)
 	if err != nil {
 		return casefile.Quote{}, err
 	}
-	// Without a class there is no table, and every price is refused.
-	var rates premium.Rates
-	var numbers []int
-	var tables string
-	if len(assessment.Rates) > 0 {
-		for _, r := range assessment.Rates {
-			numbers = append(numbers, r.Number)
-		}
-		if rates, err = book.Rates(assessment); err != nil {
-			return casefile.Quote{}, fmt.Errorf("find rates: %w", err)
-		}
-		if table, err = book.Table(numbers[0]); err != nil {
-			return casefile.Quote{}, fmt.Errorf("read table: %w", err)
-		}
-		if tables, err = book.TablesHash(numbers...); err != nil {
-			return casefile.Quote{}, fmt.Errorf("hash tables: %w", err)
-		}
-	} else {
-		table = &premium.Table{}
+	q := in.frame(product, assessment, evidence)
+	if q.Basis.Tables, q.Hashes.Tables, err = tables(book, assessment); err != nil {
+		return casefile.Quote{}, err
 	}
-
-	p := pricer{
-		basis: premium.Basis{Rates: rates, Interest: product.Interest, Multiple: assessment.Multiple},
-		loads: product.Loads,
-		mode:  in.mode(product),
-		term:  in.Facts.TermYears,
-		sum:   in.Facts.SumCents,
+	if len(q.Basis.Tables) > 0 {
+		q.Basis.Table, q.Basis.TableName = q.Basis.Tables[0].Table, q.Basis.Tables[0].Name
 	}
-	if exact.Interest != nil {
-		p.basis.Interest = *exact.Interest
+	var p pricer
+	if err := p.set(book, product, &assessment, &in); err != nil {
+		return casefile.Quote{}, err
 	}
-	p.factor = product.ModalFactors[p.mode]
-
-	q := in.frame(product, assessment)
-	q.Mode = p.mode
-	q.Hashes.Rules, q.Hashes.Tables = product.Hash, tables
-	q.Basis = casefile.Basis{
-		Table: table.Number, TableName: table.Name,
-		Interest: p.basis.Interest, Multiple: p.basis.Multiple,
-		Loading: p.loads.Loading, PolicyFeeCents: p.loads.PolicyFeeCents, ModalFactor: p.factor,
-		AgeBasis: string(product.AgeBasis), PriceAge: assessment.Price.Age, PriceAgeSource: assessment.Source,
-		SumCents: p.sum, TermYears: p.term, Product: product.ID,
-	}
+	p.basisOf(&q.Basis)
 	if err := p.fill(&q, assessment, in.Estimate); err != nil {
 		return casefile.Quote{}, fmt.Errorf("price: %w", err)
 	}
 	return q, nil
+}
+
+// tables returns the assessment's tables by name, and the hash of their files.
+// Without a class there is no table, and every price is refused.
+func tables(book *rulebook.Book, a underwriting.Assessment) ([]casefile.TableShare, string, error) {
+	if len(a.Rates) == 0 {
+		return nil, "", nil
+	}
+	var room [2]int
+	numbers, shares := room[:0], make([]casefile.TableShare, len(a.Rates))
+	for i, r := range a.Rates {
+		t, err := book.Table(r.Number)
+		if err != nil {
+			return nil, "", fmt.Errorf("read table %d: %w", r.Number, err)
+		}
+		shares[i] = casefile.TableShare{Table: r.Number, Name: t.Name, Share: r.Share}
+		numbers = append(numbers, r.Number)
+	}
+	hash, err := book.TablesHash(numbers...)
+	if err != nil {
+		return nil, "", fmt.Errorf("hash tables: %w", err)
+	}
+	return shares, hash, nil
 }
 
 // dateOf drops the time of day: a valuation date is a date, whichever clock
@@ -123,12 +111,12 @@ func dateOf(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 }
 
-// prepare checks the input and returns the product, and the class where the
-// caller states one or states a multiple.
-func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwriting.Stated, error) {
+// prepare checks the input and returns the product, on the table that the caller
+// states, and what else he states of the basis.
+func prepare(book *rulebook.Book, in Input, evidence *underwriting.Evidence) (*underwriting.Product, *underwriting.Stated, error) {
 	exact := in.exact()
-	bad := in.badFacts()
-	product, err := book.Product(in.Facts.Market, in.Facts.Product, in.ValuationDate)
+	bad := in.badFacts(evidence)
+	product, err := book.Product(in.Facts.Market, in.Facts.Product, in.rulesDate())
 	switch {
 	case err == nil:
 	case errors.Is(err, rulebook.ErrNoMarket):
@@ -142,13 +130,15 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 	default:
 		return nil, nil, fmt.Errorf("find product: %w", err)
 	}
-	asks := product
 	if exact.Table != nil {
 		table, err := book.Table(*exact.Table)
-		if errors.Is(err, rulebook.ErrNoTable) {
-			bad.Add("table", "the project holds no such table; rules/tables/index.tsv lists them")
-		} else if err == nil && product != nil {
-			asks = product.OnTable(table)
+		switch {
+		case errors.Is(err, rulebook.ErrNoTable):
+			bad.Add("table", "the project holds no such table; rules/tables/tables.yaml lists them")
+		case err != nil:
+			return nil, nil, fmt.Errorf("read stated table: %w", err)
+		case product != nil:
+			product = product.OnTable(table)
 		}
 	}
 	if exact.Interest != nil && !(*exact.Interest >= 0 && *exact.Interest <= 1) {
@@ -160,27 +150,35 @@ func prepare(book *rulebook.Book, in Input) (*underwriting.Product, *underwritin
 	if product == nil {
 		return nil, nil, bad.OrNil()
 	}
-	bad.Fields = append(bad.Fields, asks.Validate(in.Facts).Fields...)
-	rated := in.statedClass(product, bad)
+	bad.Fields = append(bad.Fields, product.Validate(in.Facts).Fields...)
+	stated := in.stated(product, bad)
 	if err := bad.OrNil(); err != nil {
 		return nil, nil, err
 	}
-	return product, rated, nil
+	return product, stated, nil
 }
 
-// statedClass returns the class that the caller states, nil for the one by build.
-func (in Input) statedClass(product *underwriting.Product, bad *underwriting.FieldsError) *underwriting.Stated {
-	exact := in.exact()
-	if _, ok := product.Class(exact.Class, false); exact.Class != "" && !ok {
-		bad.Add("class", "this product has no such class")
-		return nil
+// rulesDate returns the day whose products count.
+func (in Input) rulesDate() time.Time {
+	if in.RulesDate.IsZero() {
+		return in.ValuationDate
 	}
+	return in.RulesDate
+}
+
+// stated returns what the caller states of the rating, nil where the rules
+// find it. An exact price has no rating and no flat extras beside it.
+func (in Input) stated(product *underwriting.Product, bad *underwriting.FieldsError) *underwriting.Stated {
 	if in.Exact == nil {
 		return nil
 	}
-	stated := &underwriting.Stated{Class: exact.Class, Multiple: 1}
-	if exact.Multiple != nil {
-		stated.Multiple = *exact.Multiple
+	if _, ok := product.Class(in.Exact.Class, false); in.Exact.Class != "" && !ok {
+		bad.Add("class", "this product has no such class")
+		return nil
+	}
+	stated := &underwriting.Stated{Class: in.Exact.Class, Multiple: 1}
+	if in.Exact.Multiple != nil {
+		stated.Multiple = *in.Exact.Multiple
 	}
 	return stated
 }
@@ -193,17 +191,18 @@ func (in Input) exact() Exact {
 }
 
 // badFacts returns what is wrong with the facts, never nil.
-func (in Input) badFacts() *underwriting.FieldsError {
-	validate := in.Facts.Validate
-	if in.exact().Table != nil {
-		validate = in.Facts.ValidateExact
-	}
+func (in Input) badFacts(evidence *underwriting.Evidence) *underwriting.FieldsError {
 	bad := &underwriting.FieldsError{}
-	if in.Facts.Age == nil && in.Facts.BirthDate == "" && in.evidence() == nil {
+	if in.Facts.Age == nil && in.Facts.BirthDate == "" && evidence == nil {
 		bad.Fields = append(bad.Fields, underwriting.NoAge())
 	}
-	var facts *underwriting.FieldsError
-	if errors.As(validate(in.ValuationDate), &facts) {
+	var err error
+	if in.exact().Table != nil {
+		err = in.Facts.ValidateExact(in.ValuationDate)
+	} else {
+		err = in.Facts.Validate(in.ValuationDate)
+	}
+	if facts, ok := errors.AsType[*underwriting.FieldsError](err); ok {
 		bad.Fields = append(bad.Fields, facts.Fields...)
 	}
 	return bad
@@ -226,92 +225,50 @@ func (in Input) mode(p *underwriting.Product) string {
 }
 
 // frame returns the quote without its money.
-func (in Input) frame(p *underwriting.Product, a underwriting.Assessment) casefile.Quote {
+func (in Input) frame(p *underwriting.Product, a underwriting.Assessment, e *underwriting.Evidence) casefile.Quote {
 	q := casefile.Quote{
-		Schema: casefile.Schema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
-		Decision: a.Decision, Class: a.Class, Reasons: a.Reasons,
+		Schema: casefile.QuoteSchema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
+		Decision: a.Decision, Class: a.Class, Reasons: a.Reasons, Principal: principal(a.Reasons),
+		Mode:          in.mode(p),
 		Currency:      p.Currency,
 		ValuationDate: in.ValuationDate.Format(time.DateOnly),
 		Expires:       in.ValuationDate.AddDate(0, 0, p.QuoteDays).Format(time.DateOnly),
 		Notices:       p.Notices,
 		ModelUse:      in.ModelUse,
 		Inputs:        in.Inputs, Hashes: in.Hashes, Time: in.Time,
+		Basis: casefile.Basis{
+			Rating: a.Rating, AgeBasis: string(a.AgeBasis),
+			PriceAge: a.Price.Age, PriceAgeSource: a.Source, Charged: a.Charge,
+			Product: p.ID,
+		},
 	}
 	if q.Reasons == nil {
 		q.Reasons = []underwriting.Reason{} // [] in JSON, not null: there are none
 	}
 	if in.Replaces != "" {
-		q.Replaces = &in.Replaces
+		replaces := in.Replaces // a pointer to in's own would put all of in on the heap
+		q.Replaces = &replaces
 	}
-	if e := in.evidence(); e != nil {
+	if e != nil {
 		q.Interval = &casefile.Band{Age: e.Age, Low: e.Low, High: e.High, Coverage: in.Estimate.Coverage}
+	}
+	q.Hashes.Rules = p.Hash
+	q.Hashes.RuleFiles = make([]casefile.RuleFile, len(p.Sources))
+	for i, s := range p.Sources {
+		q.Hashes.RuleFiles[i] = casefile.RuleFile{File: s.File, Hash: s.Hash}
 	}
 	return q
 }
 
-// pricer multiplies one basis out at several ages.
-type pricer struct {
-	basis  premium.Basis
-	loads  premium.Loads
-	mode   string
-	factor float64
-	term   int
-	sum    int64 // cents
-}
-
-// fill adds the amounts that the assessment allows.
-func (p *pricer) fill(q *casefile.Quote, a underwriting.Assessment, e *age.Estimate) (err error) {
-	if q.Amounts, err = p.at(a.Price); err != nil {
-		return err
+// principal returns the codes of the reasons that the customer is told.
+func principal(reasons []underwriting.Reason) []underwriting.Code {
+	if len(reasons) == 0 {
+		return []underwriting.Code{}
 	}
-	if a.Interval == nil {
-		return nil
+	told := underwriting.Principal(reasons)
+	codes := make([]underwriting.Code, len(told))
+	for i, r := range told {
+		codes[i] = r.Code
 	}
-	q.At = &casefile.QuoteAt{}
-	for _, end := range []struct {
-		to   *casefile.QuoteAge
-		from underwriting.PriceAge
-	}{{&q.At.Low, a.Interval.Low}, {&q.At.Estimated, a.Interval.Estimated}, {&q.At.High, a.Interval.High}} {
-		amounts, err := p.at(end.from)
-		if err != nil {
-			return err
-		}
-		*end.to = casefile.QuoteAge{Age: end.from.Age, Amounts: amounts, Reason: end.from.Refused}
-	}
-	return p.expect(q, a, e)
-}
-
-// expect adds the expected premium where there is a distribution to expect over.
-func (p *pricer) expect(q *casefile.Quote, a underwriting.Assessment, e *age.Estimate) error {
-	if a.Blocked != "" || len(e.Distribution) == 0 {
-		return nil
-	}
-	net, mass, err := p.basis.Expected(e.Distribution, a.PriceMin, a.PriceMax, p.term, p.sum)
-	if err != nil {
-		return err
-	}
-	// Six decimals: processors that fuse multiply and add differ in the last
-	// bits, and a replay compares bytes.
-	rounded := math.Round(mass*1e6) / 1e6
-	q.ExpectedMass = &rounded
-	if mass == 0 {
-		return nil
-	}
-	gross := p.loads.Gross(net, p.sum, nil, 1)
-	q.ExpectedGrossCents = &gross
-	return nil
-}
-
-// at returns the premium at one age, and no amounts where it is refused.
-func (p *pricer) at(age underwriting.PriceAge) (casefile.Amounts, error) {
-	if age.Refused != "" {
-		return casefile.Amounts{}, nil
-	}
-	net, err := p.basis.NetAnnual(age.Age, p.term, p.sum)
-	if err != nil {
-		return casefile.Amounts{}, err
-	}
-	netCents, gross := premium.RoundCents(net), p.loads.Gross(net, p.sum, nil, 1)
-	modal := premium.Modal(gross, p.factor)
-	return casefile.Amounts{NetAnnualCents: &netCents, GrossAnnualCents: &gross, ModalCents: &modal}, nil
+	return codes
 }

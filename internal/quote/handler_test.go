@@ -295,7 +295,7 @@ func TestHandleErased(t *testing.T) {
 	older.BirthDate = "1960-01-01" // refers, so that a marker could follow
 	w.apply(t, "customer0", older)
 	w.apply(t, "customer1", older)
-	w.put(t, casefile.TombstoneKey("customer0"), casefile.Tombstone{Schema: 1, Case: "customer0"})
+	w.put(t, casefile.DeletedKey("customer0"), casefile.Tombstone{Schema: 1, Case: "customer0"})
 	taken := casefile.QuoteKey("customer1", "photo-0001")
 	w.Stopped = func(context.Context) (string, error) {
 		w.put(t, taken, map[string]any{"schema": 1, "decision": "refer", "erased": casefile.Erased{}})

@@ -21,7 +21,7 @@ func ComputeOrRefer(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	}
 
 	q = casefile.Quote{
-		Schema: casefile.Schema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
+		Schema: casefile.QuoteSchema, Case: in.Case, Cause: in.Cause, Code: reason.OK,
 		Decision:      underwriting.Refer,
 		ValuationDate: in.ValuationDate.Format(time.DateOnly),
 		Notices:       []string{},
@@ -34,6 +34,7 @@ func ComputeOrRefer(book *rulebook.Book, in Input) (casefile.Quote, error) {
 	for _, f := range bad.Fields {
 		q.Reasons = append(q.Reasons, underwriting.FactsInvalidReason(f))
 	}
+	q.Principal = principal(q.Reasons)
 	return q, nil
 }
 
@@ -47,5 +48,7 @@ func ReferStopped(q casefile.Quote, record string) casefile.Quote {
 	}
 	q.Decision = underwriting.Refer
 	q.Reasons = append([]underwriting.Reason{underwriting.StoppedReason(record)}, q.Reasons...)
+	// The customer is told this alone: what the rules said is not decided yet.
+	q.Principal = []underwriting.Code{underwriting.Stopped}
 	return q
 }

@@ -144,7 +144,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a cell missing", chart, "weights: [32, 35", "weights: [35", "must be 14, one between each two outcomes, not 13"},
 		{"unknown outcome", chart, "outcomes: [refer, B", "outcomes: [refer, Z", "is no class of the product"},
 		{"no way to a class", chart, "Standard Plus, Standard, A", "Standard, A, B", "no build leads to class Standard Plus"},
-		{"heavier and milder", chart, "C, D, F, H, decline]", "D, C, F, H, decline]", "outcomes must get stricter"},
+		{"heavier and milder", chart, "C, D, E, H, decline]", "D, C, E, H, decline]", "outcomes must get stricter"},
 		{"older and milder", chart, "weights: [35, 37, 40, 43", "weights: [30, 37, 40, 43", "a premium would fall with age"},
 
 		{"two effects", questions, "{refer: true}", "{refer: true, decline: true}", "line N: questions[5].yes: must do one thing"},

@@ -138,7 +138,32 @@ func (r *resolver) bucket(id string, res node) (Bucket, error) {
 		}
 		b.CORS = append(b.CORS, c)
 	}
-	return b, nil
+	lifecycle, err := r.resolve(res.fields["Properties"].fields["LifecycleConfiguration"])
+	if err != nil {
+		return Bucket{}, err
+	}
+	return b, b.readLifecycle(lifecycle)
+}
+
+// readLifecycle reads the rules that are in force and not for some objects
+// alone.
+func (b *Bucket) readLifecycle(v value) error {
+	for _, rule := range v.get("Rules").items() {
+		some := rule.get("Prefix").kind != absent || rule.get("TagFilters").kind != absent
+		if some || rule.get("Status").text != "Enabled" {
+			continue
+		}
+		days, err := rule.get("ExpirationInDays").integer(0)
+		if err != nil {
+			return err
+		}
+		noncurrent, err := rule.get("NoncurrentVersionExpiration", "NoncurrentDays").integer(0)
+		if err != nil {
+			return err
+		}
+		b.ExpirationDays, b.NoncurrentDays = max(b.ExpirationDays, days), max(b.NoncurrentDays, noncurrent)
+	}
+	return nil
 }
 
 // readCORS reads a rule under the names that a service gives its parts.

@@ -117,6 +117,11 @@ type Bucket struct {
 	ARN       string
 	Versioned bool
 	CORS      []CORS // its rules
+
+	// Days of the lifecycle rules that concern every object; 0 where none does.
+	// The local stack has no lifecycle: `agequote expire` does it there.
+	ExpirationDays int
+	NoncurrentDays int // of older versions
 }
 
 // Read reads the template at path. Errors name the file and the line.

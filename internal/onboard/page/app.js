@@ -112,10 +112,11 @@ async function start() {
     await state.refresh();
     app.outcome({ replace: true, focus: false });
   } catch (error) {
-    main.replaceChildren(h('h1', { tabindex: '-1', id: 'title' }, t(error.status === 404 ? 'resume.none' : 'brand')));
+    const gone = error.status === 404 || error.status === 410;
+    main.replaceChildren(h('h1', { tabindex: '-1', id: 'title' }, t(gone ? 'resume.none' : 'brand')));
     main.dataset.view = 'facts';
-    if (error.status === 404) {
-      main.append(h('p', {}, t('resume.none.text')), h('p', {}, h('a', { class: 'button', href: location.pathname + location.search }, t('start.over'))));
+    if (gone) {
+      main.append(h('p', {}, t(error.status === 410 ? 'problem.deleted' : 'resume.none.text')), h('p', {}, h('a', { class: 'button', href: location.pathname + location.search }, t('start.over'))));
       return;
     }
     app.fail(error);

@@ -250,16 +250,13 @@ function remove(app) {
 
 let lastReceipt = null; // for another language, or Back
 
-/** kind puts a word of the receipt into the customer's language. */
-const kind = (x) => {
-  const name = typeof x === 'string' ? x : x.what || x.kind || x.name || '';
-  const words = has(`receipt.kind.${name}`) ? t(`receipt.kind.${name}`) : name.replaceAll('_', ' ');
-  return typeof x === 'object' && x.why ? `${words}: ${has(`receipt.why.${x.why}`) ? t(`receipt.why.${x.why}`) : x.why}` : words;
-};
+/** removed and kept put a word of the receipt into the customer's language. */
+const removedText = (what) => (has(`receipt.removed.${what}`) ? t(`receipt.removed.${what}`) : what.replaceAll('_', ' '));
+const keptText = ({ what, why }) => (has(`receipt.kept.${what}`) ? t(`receipt.kept.${what}`) : `${what.replaceAll('_', ' ')}: ${why}`);
 
 function receipt(app, { receipt: r }) {
   lastReceipt = r || lastReceipt;
-  const list = (items) => h('ul', {}, items.map((x) => h('li', {}, kind(x))));
+  const list = (items, words) => h('ul', {}, items.map((x) => h('li', {}, words(x))));
   const { removed, kept } = lastReceipt || {};
   return {
     title: t('receipt.title'),
@@ -268,8 +265,8 @@ function receipt(app, { receipt: r }) {
         h('dl', { class: 'facts' },
           lastReceipt?.receipt && [h('dt', {}, t('receipt.number')), h('dd', {}, h('code', {}, lastReceipt.receipt))],
           lastReceipt?.time && [h('dt', {}, t('receipt.time')), h('dd', {}, day(lastReceipt.time))]),
-        removed?.length > 0 && [h('h2', {}, t('receipt.removed')), list(removed)],
-        kept?.length > 0 && [h('h2', {}, t('receipt.kept')), list(kept)]),
+        removed?.length > 0 && [h('h2', {}, t('receipt.removed')), list(removed, removedText)],
+        kept?.length > 0 && [h('h2', {}, t('receipt.kept')), list(kept, keptText)]),
       h('div', { class: 'actions' }, button(t('letter.print'), () => window.print(), 'button'),
         button(t('start.over'), () => app.go('facts')))],
   };
