@@ -40,13 +40,15 @@ function premium(q, amounts) {
   return amounts.modal_cents === null || amounts.modal_cents === undefined ? t('quote.none') : money(amounts.modal_cents, q.currency);
 }
 
+/** charged says which premium is quoted: at the declared, estimated or high age, or the expected one. */
+const charged = (q) => q.basis?.charged || (q.basis?.price_age_source === 'estimate' ? 'estimated' : 'declared');
+
 /** price is the premium itself with what it is for. */
 function price(q) {
   const sum = q.basis?.sum_cents ?? state.status.facts?.sum_cents;
   const term = q.basis?.term_years ?? state.status.facts?.term_years;
-  const estimated = q.basis?.price_age_source === 'estimate';
   return h('section', { class: 'card price', 'aria-labelledby': 'price-title' },
-    h('h2', { id: 'price-title' }, t(estimated ? 'quote.price.estimated' : 'quote.price.stated', { age: q.basis?.price_age })),
+    h('h2', { id: 'price-title' }, t(`quote.price.${charged(q)}`, { age: q.basis?.price_age })),
     h('p', { class: 'amount', id: 'premium' }, h('strong', {}, premium(q, q)), ' ', h('span', {}, t(`mode.per.${modeOf(q)}`))),
     modeOf(q) !== 'annual' && q.gross_annual_cents !== null && h('p', { class: 'hint' }, t('quote.year', { amount: money(q.gross_annual_cents, q.currency) })),
     h('p', {}, t('quote.cover', { sum: wholeMoney(sum, q.currency), years: number(term) })),
@@ -67,6 +69,7 @@ function range(q) {
   const i = q.interval;
   if (!i) return null;
   if (q.basis?.price_age_source !== 'estimate' || !q.at) return check(i);
+  const average = charged(q) === 'expected';
   const points = [['low', q.at.low], ['estimated', q.at.estimated], ['high', q.at.high]];
   const priced = points.map(([, x]) => x).filter((x) => x.modal_cents !== null && x.modal_cents !== undefined);
   const title = priced.length > 1
@@ -76,8 +79,8 @@ function range(q) {
     h('h2', { id: 'range-title' }, t('range.title')),
     h('p', { id: 'interval' }, t('range.words', { age: number(i.age), ...ends(i) })),
     h('figure', {}, chart(points.map(([name, x]) => ({
-      age: t('chart.age', { age: x.age }), amount: x.modal_cents ?? null, label: premium(q, x), name: t(`chart.${name}`), main: name === 'estimated',
-    })), title)),
+      age: t('chart.age', { age: x.age }), amount: x.modal_cents ?? null, label: premium(q, x), name: t(`chart.${name}`), main: name === charged(q),
+    })), title, average ? q.modal_cents : null), average && h('figcaption', {}, t('range.average'))),
     h('details', {}, h('summary', {}, t('range.table')),
       h('table', {},
         h('caption', { class: 'hidden' }, t('range.table')),
@@ -86,7 +89,7 @@ function range(q) {
           h('th', { scope: 'row' }, t('chart.age', { age: x.age }), ' ', h('span', { class: 'hint' }, t(`chart.${name}`))),
           h('td', {}, premium(q, x)),
           h('td', {}, x.gross_annual_cents === null || x.gross_annual_cents === undefined ? reasonText({ code: x.reason, sentence: t('quote.none') }) : money(x.gross_annual_cents, q.currency))))))),
-    typeof q.expected_gross_annual_cents === 'number' && h('p', { class: 'hint' }, t('range.expected', { amount: money(q.expected_gross_annual_cents, q.currency) })));
+    !average && typeof q.expected_gross_annual_cents === 'number' && h('p', { class: 'hint' }, t('range.expected', { amount: money(q.expected_gross_annual_cents, q.currency) })));
 }
 
 /** onePrice asks for the date of birth beside the range that the photo gives. */

@@ -69,6 +69,11 @@ func TestEveryCodeHasWords(t *testing.T) {
 			t.Errorf("photo code %s has no words", code)
 		}
 	}
+	for _, charge := range []string{string(underwriting.Declared), underwriting.ChargeEstimated, underwriting.ChargeHigh, underwriting.ChargeExpected} {
+		if _, ok := en["quote.price."+charge]; !ok {
+			t.Errorf("a price that is %s has no words", charge)
+		}
+	}
 	for _, code := range underwriting.Codes() {
 		if _, ok := en["reason."+string(code)]; !ok {
 			t.Errorf("reason %s has no words", code)
