@@ -19,6 +19,7 @@ STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 BENCHSTAT := $(CACHE)/tools/benchstat-$(BENCHSTAT_VERSION)/benchstat
 VENV := $(CACHE)/venv
 TORCH := $(CACHE)/venv-torch
+SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
@@ -194,6 +195,15 @@ train-kill: train-parts ## kill five training runs at random steps, and take eac
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
+.PHONY: bench-onboard
+bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
+
+# Schemathesis makes requests of all kinds out of openapi.yaml, good ones and bad.
+.PHONY: test-schemathesis
+test-schemathesis: build $(SCHEMATHESIS) ## hold the API on the local stack to its OpenAPI file
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_SCHEMATHESIS='$(SCHEMATHESIS)' go test ./cmd/agequote -run '^TestOnboardConforms$$' -count 1 -timeout 15m -v
+
 .PHONY: bench
 COUNT ?= 10
 BENCH ?= .
@@ -264,6 +274,11 @@ $(BENCHSTAT):
 $(VENV)/ready: infra/requirements.txt
 	python3 -m venv '$(VENV)'
 	'$(VENV)/bin/pip' install --quiet --disable-pip-version-check -r infra/requirements.txt
+	@touch $@
+
+$(SCHEMATHESIS): infra/schemathesis.txt
+	python3 -m venv '$(CACHE)/venv-schemathesis'
+	'$(CACHE)/venv-schemathesis/bin/pip' install --quiet --disable-pip-version-check -r infra/schemathesis.txt
 	@touch $@
 
 $(TORCH)/ready: training/bench/requirements.txt
