@@ -87,6 +87,7 @@ func (s *site) selfie(t *testing.T, astronaut []byte) {
 	}
 	tb.press("Send this photo")
 	tb.view("wait")
+	tb.shot("07-wait")
 	tb.view("quoted")
 	q := s.quote(t, tb.id(), "photo-0001")
 	tb.see("#interval", fmt.Sprintf("between %.0f and %.0f", q.Interval.Low, q.Interval.High))
@@ -97,6 +98,9 @@ func (s *site) selfie(t *testing.T, astronaut []byte) {
 		}
 	}
 	tb.step("08-quoted")
+	tb.run("go to a desk", chromedp.EmulateViewport(1280, 900))
+	tb.shot("08-quoted-desk")
+	tb.run("go back to the phone", onPhone)
 
 	// One price by the date of birth, beside the range.
 	tb.birthDate("5", "3", "1990")

@@ -31,6 +31,9 @@ const (
 	phoneWidth, phoneHeight = 375, 812
 )
 
+// onPhone gives a tab a phone's screen.
+var onPhone = chromedp.EmulateViewport(phoneWidth, phoneHeight, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch)
+
 // skip skips the test, or fails it where the browser is demanded.
 func skip(t *testing.T, err error) {
 	t.Helper()
@@ -126,7 +129,7 @@ func (b *browser) open(t *testing.T, address string) *tab {
 		t.Fatalf("open a tab: %v", err)
 	}
 	tb.run("open "+address,
-		chromedp.EmulateViewport(phoneWidth, phoneHeight, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch),
+		onPhone,
 		chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 			// Each tab has the focus, whatever the others do.
 			_, err := cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})

@@ -116,11 +116,12 @@ function record() {
     h('ol', {}, photos.map((p) => h('li', { 'data-code': p.code }, h('strong', {}, t('record.photo', { n: p.n })), ' ', t(`photo.${p.code}`)))));
 }
 
-function actions(app) {
+/** actions are all that can be done now; the quote asks for the age beside its range. */
+function actions(app, { askAge = false } = {}) {
   const { facts } = state.status;
   const stated = facts.birth_date || typeof facts.age === 'number';
   const items = [
-    !stated && ['age', () => app.go('age')],
+    askAge && !stated && ['age', () => app.go('age')],
     ['correct', () => app.go('correct')],
     ['another', () => app.go('photo')],
     ['letter', () => app.go('letter')],
@@ -167,7 +168,7 @@ const undecided = (key) => (app) => {
       key === 'person' && h('section', { class: 'card' }, h('h2', {}, t('next.title')),
         since && h('p', {}, t('person.since', { date: day(since) })),
         h('ol', { class: 'next' }, ['person.1', 'person.2', 'person.3'].map((k) => h('li', {}, t(k))))),
-      reasons(state.status.quote), record(), keepLink(app), actions(app), notices(state.status.quote)],
+      reasons(state.status.quote), record(), keepLink(app), actions(app, { askAge: true }), notices(state.status.quote)],
     shown: () => app.say(t(`${key}.title`)),
   };
 };
