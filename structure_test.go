@@ -44,6 +44,7 @@ func TestImports(t *testing.T) {
 		{"functions/predict", []string{training, localS3, localStack}, "what serves must stay small, and know nothing of the local stack"},
 		{"functions/quote", []string{training, localS3, localStack, onnx}, "pricing needs no network"},
 		{"functions/failed", []string{training, localS3, localStack, onnx}, "sending again needs no network"},
+		{"functions/onboard", []string{training, localS3, localStack, onnx}, "what customers wait for must start quickly"},
 		{"internal/age", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/premium", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/underwriting", []string{aws, onnx, network, clock, module + "/internal/face", module + "/internal/s3store"}, "pure: values in, values out"},

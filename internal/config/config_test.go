@@ -17,6 +17,7 @@ var loaders = map[string]func(getenv func(string) string) error{
 	"PredictFunction": func(getenv func(string) string) error { _, err := config.LoadPredict(getenv); return err },
 	"QuoteFunction":   func(getenv func(string) string) error { _, err := config.LoadQuote(getenv); return err },
 	"FailedFunction":  func(getenv func(string) string) error { _, err := config.LoadFailed(getenv); return err },
+	"OnboardFunction": func(getenv func(string) string) error { _, err := config.LoadOnboard(getenv); return err },
 }
 
 // names returns the names that a loader asks for.
@@ -66,6 +67,9 @@ func TestLoadReportsAllAtOnce(t *testing.T) {
 		}
 	}
 	_, err := config.LoadPredict(func(string) string { return "perhaps" })
+	if _, err := config.LoadOnboard(func(string) string { return "perhaps" }); err == nil || !strings.Contains(err.Error(), "RETENTION_DAYS") {
+		t.Errorf("RETENTION_DAYS %q = %v, want an error", "perhaps", err)
+	}
 	for _, name := range []string{"ALLOW_RESEARCH_MODEL", "MODEL_FOLLOW_SECONDS"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s %q = %v, want an error", name, "perhaps", err)

@@ -1,6 +1,7 @@
 package onboard
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/local/samtemplate"
 	"github.com/agequote/agequote/internal/underwriting"
 )
 
@@ -29,6 +32,38 @@ func TestOperationsAreDescribed(t *testing.T) {
 	want := slices.Sorted(maps.Keys(loadAPI(t).operations))
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(served))); diff != "" {
 		t.Errorf("routes (-openapi.yaml +served)\n%s", diff)
+	}
+}
+
+// TestOperationsAreDeployed holds the routes to template.yaml, both ways.
+func TestOperationsAreDeployed(t *testing.T) {
+	template, err := samtemplate.Read("../../template.yaml", samtemplate.Options{StackName: "agequote", Region: "eu-central-1", Account: "000000000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var deployed []string
+	for _, f := range template.Functions {
+		for _, e := range f.HTTPEvents {
+			deployed = append(deployed, e.Method+" "+e.Path)
+		}
+	}
+	slices.Sort(deployed)
+	if diff := cmp.Diff(deployed, slices.Sorted(maps.Keys(operations))); diff != "" {
+		t.Errorf("routes (-template.yaml +served)\n%s", diff)
+	}
+}
+
+// TestPhotosAreWhatPredictReads: no form is given for a photo that is refused
+// by its size.
+func TestPhotosAreWhatPredictReads(t *testing.T) {
+	if int64(maxPhotoBytes) != int64(face.DefaultLimits.Bytes) {
+		t.Errorf("photos of %d bytes are let in, and %d are read", maxPhotoBytes, face.DefaultLimits.Bytes)
+	}
+	for size, want := range map[int]int{maxPhotoBytes: 0, maxPhotoBytes + 1: 1} {
+		body := fmt.Appendf(nil, `{"type":"image/png","size":%d}`, size)
+		if got := loadAPI(t).operation("POST /applications/{case}/photos").check(&event{}, body); len(got) != want {
+			t.Errorf("a photo of %d bytes: %v", size, got)
+		}
 	}
 }
 

@@ -1,0 +1,94 @@
+package onboard
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/underwriting"
+)
+
+// TestStanding goes through what can be stored of a case. Minutes are those
+// since the application.
+func TestStanding(t *testing.T) {
+	start := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
+	at := func(minute int) time.Time { return start.Add(time.Duration(minute) * time.Minute) }
+	age := 40.0
+	read := func(n, minute int, code reason.Code) photo {
+		return photo{n: n, uploaded: true, estimate: &casefile.Estimate{N: n, Code: code, Time: at(minute)}}
+	}
+	quote := func(d underwriting.Decision, minute, application int) casefile.Quote {
+		return casefile.Quote{Decision: d, Time: at(minute), Inputs: casefile.Inputs{Application: casefile.ApplicationKey("c", application)}}
+	}
+	type quotes = map[string]casefile.Quote
+	consent := &casefile.Consent{Version: "v"}
+	first := casefile.Application{N: 1, Time: at(0), Consent: consent}
+	second := casefile.Application{N: 2, Time: at(10), Consent: consent}
+	tests := []struct {
+		name  string
+		view  caseView
+		want  State
+		since int
+	}{
+		{"nothing yet", caseView{application: first}, Waiting, 0},
+		{"uploaded", caseView{application: first, photos: []photo{{n: 1, uploaded: true}}}, Reading, 0},
+		{"read, not quoted", caseView{application: first, photos: []photo{read(1, 1, reason.OK)}}, Reading, 1},
+		{"refused", caseView{application: first, photos: []photo{read(1, 1, reason.Blurred)}}, AnotherPhoto, 1},
+		{"given up", caseView{application: first, photos: []photo{{n: 1, uploaded: true, failure: &casefile.Failure{Time: at(2)}}}}, WithAPerson, 2},
+		{"given up, then quoted", caseView{application: first, photos: []photo{{n: 1, failure: &casefile.Failure{Time: at(2)}}},
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 3, 1)}}, Quoted, 3},
+		{"declined", caseView{application: first, photos: []photo{read(1, 1, reason.OK)}, quotes: quotes{"photo-0001": quote(underwriting.Decline, 2, 1)}}, Declined, 2},
+		{"postponed", caseView{application: first, photos: []photo{read(1, 1, reason.OK)}, quotes: quotes{"photo-0001": quote(underwriting.Postpone, 2, 1)}}, Postponed, 2},
+		{"retake after a quote", caseView{application: first, photos: []photo{read(1, 1, reason.OK), read(2, 5, reason.NoFace)},
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1)}}, AnotherPhoto, 5},
+		{"corrected after a photo", caseView{application: second, photos: []photo{read(1, 1, reason.OK)},
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1)}}, Reading, 10},
+		{"corrected, and quoted again", caseView{application: second, photos: []photo{read(1, 1, reason.OK)},
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1), "facts-0002": quote(underwriting.Refer, 11, 2)}}, WithAPerson, 11},
+		{"corrected before the photo", caseView{application: second, photos: []photo{read(1, 12, reason.OK)},
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 13, 2)}}, Quoted, 13},
+		{"corrected before the photo, whose quote was given up", caseView{application: second,
+			photos: []photo{{n: 1, uploaded: true, estimate: read(1, 12, reason.OK).estimate, failure: &casefile.Failure{Time: at(14)}}}}, WithAPerson, 14},
+		{"corrected without an age", caseView{application: second}, Waiting, 10},
+		{"age stated at once, no consent", caseView{application: casefile.Application{N: 1, Time: at(0), Facts: underwriting.Facts{Age: &age}}}, Reading, 0},
+		{"age stated at once, with consent", caseView{application: casefile.Application{N: 1, Time: at(0), Facts: underwriting.Facts{Age: &age}, Consent: consent}}, Waiting, 0},
+		{"correction given up", caseView{application: casefile.Application{N: 2, Time: at(10), Facts: underwriting.Facts{Age: &age}},
+			failures: map[string]casefile.Failure{"facts-0002": {Time: at(11)}}}, WithAPerson, 11},
+		{"asked for a person", caseView{application: first, asked: &casefile.PersonRequest{Time: at(4)},
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1)}}, WithAPerson, 4},
+		{"a person has answered", caseView{application: first, asked: &casefile.PersonRequest{Time: at(4)},
+			quotes: quotes{"decision-0001": quote(underwriting.Quote, 6, 1)}}, Quoted, 6},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.view.id = "c"
+			got := tt.view.standing(at(60))
+			if got.state != tt.want || !got.at.Equal(at(tt.since)) {
+				t.Errorf("%s since %v, want %s since %v", got.state, got.at, tt.want, at(tt.since))
+			}
+		})
+	}
+}
+
+// TestKeys: what follows from the service key, and what does not open a case.
+func TestKeys(t *testing.T) {
+	if _, err := NewKeys("short"); err == nil {
+		t.Error("a short service key is taken")
+	}
+	k, err := NewKeys("0123456789abcdef0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := k.Case("some key of a customer's")
+	if !caseForm(id) || id == k.Case("another") || !k.Allows(id, k.Secret(id)) {
+		t.Errorf("the case %q is not reached with its secret", id)
+	}
+	for _, wrong := range []struct{ id, secret string }{{id, ""}, {id, k.Secret(id) + "x"}, {id, id}, {"", k.Secret("")},
+		{"not a case", k.Secret("not a case")}, {"not a case", k.Secret(strings.Repeat("0", 32))}, {"case\nsome key of a customer's", k.Secret("case\nsome key of a customer's")}} {
+		if k.Allows(wrong.id, wrong.secret) {
+			t.Errorf("%q opens %q", wrong.secret, wrong.id)
+		}
+	}
+}
