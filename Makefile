@@ -158,15 +158,24 @@ train-smoke: train-build train-parts ## train a small recipe on XLA: prepare, lr
 
 # ---- Testing -----------------------------------------------------------------
 
+BROWSER := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
 # AGEQUOTE_REQUIRE makes a failure of each test that would skip for want of a
 # part that this Makefile provides.
 .PHONY: test
-test: build train-parts $(GOTESTSUM) ## run all tests, the whole chain on the local stack too
+test: build train-parts $(if $(BROWSER),axe) $(GOTESTSUM) ## run all tests, the whole chain on the local stack too; the page's where there is a browser
 	@mkdir -p build
 	@status=0; \
 	AGEQUOTE_REQUIRE=1 $(GOTESTSUM) --format pkgname-and-test-fails --jsonfile build/test.json \
 		-- -timeout 20m ./... || status=$$?; \
 	awk -f infra/count.awk build/test.json; exit $$status
+
+.PHONY: test-browser axe
+test-browser: build axe ## test the customers' page in Chromium; pictures of every step go to build/screenshots
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest -count 1 -v
+
+axe: ## fetch axe-core, which tests the page's accessibility, into the cache, checked by hash
+	@infra/axe.sh >/dev/null
 
 # An independent program on independently read tables draws CASES applications
 # by SEED, another one each time unless it is given, and prices them; the tests

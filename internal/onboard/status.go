@@ -87,7 +87,7 @@ var (
 	customersFields = []string{"schema", "cause", "decision", "class", "reasons", "principal", "mode", "basis", "interval",
 		"currency", "valuation_date", "expires", "notices", "model_use", "time"}
 	customersAmounts = []string{"gross_annual_cents", "modal_cents", "schedule", "at", "expected_gross_annual_cents", "expected_mass"}
-	customersBasis   = []string{"price_age", "price_age_source", "sum_cents", "term_years", "product"}
+	customersBasis   = []string{"price_age", "price_age_source", "charged", "sum_cents", "term_years", "product"}
 )
 
 func forCustomer(q casefile.Quote) (map[string]json.RawMessage, error) {

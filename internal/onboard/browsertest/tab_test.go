@@ -1,7 +1,6 @@
 package browsertest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -25,10 +26,13 @@ import (
 
 const (
 	// patience is for one thing to show; a photo on a busy machine is slowest.
-	patience = 30 * time.Second
+	patience = time.Minute
 	// phone is the width of the smallest common phone, in CSS pixels.
 	phoneWidth, phoneHeight = 375, 812
 )
+
+// onPhone gives a tab a phone's screen.
+var onPhone = chromedp.EmulateViewport(phoneWidth, phoneHeight, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch)
 
 // skip skips the test, or fails it where the browser is demanded.
 func skip(t *testing.T, err error) {
@@ -73,13 +77,13 @@ type browser struct {
 
 // startBrowser starts Chromium with a camera that shows the video of a file
 // (Motion JPEG).
-func startBrowser(t *testing.T, camera, shots string, origins ...string) *browser {
+func startBrowser(t *testing.T, camera, shots string) *browser {
 	t.Helper()
 	path, err := chromium()
 	if err != nil {
 		skip(t, err)
 	}
-	b := &browser{shots: shots, origins: origins}
+	b := &browser{shots: shots}
 	if b.axe, err = axeScript(); err != nil {
 		skip(t, err)
 	}
@@ -125,7 +129,12 @@ func (b *browser) open(t *testing.T, address string) *tab {
 		t.Fatalf("open a tab: %v", err)
 	}
 	tb.run("open "+address,
-		chromedp.EmulateViewport(phoneWidth, phoneHeight, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch),
+		onPhone,
+		chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			// Each tab has the focus, whatever the others do.
+			_, err := cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+			return err
+		}),
 		chromedp.Navigate(address))
 	t.Cleanup(tb.check)
 	return tb
@@ -165,7 +174,11 @@ func (tb *tab) listen(event any) {
 }
 
 // expect allows a problem that the test provokes.
-func (tb *tab) expect(part string) { tb.expected = append(tb.expected, part) }
+func (tb *tab) expect(part string) {
+	tb.mu.Lock()
+	defer tb.mu.Unlock()
+	tb.expected = append(tb.expected, part)
+}
 
 // check fails the test for what the browser had to complain of.
 func (tb *tab) check() {
@@ -368,6 +381,3 @@ func (tb *tab) choose(t *testing.T, name string, picture []byte) {
 	}
 	tb.run("choose "+name, chromedp.SetUploadFiles(chromedp.ID("file"), []string{file}))
 }
-
-// motionJPEG makes of one JPEG the video that the fake camera plays.
-func motionJPEG(picture []byte) []byte { return bytes.Repeat(picture, 8) }

@@ -12,10 +12,17 @@ const views = { ...steps, ...outcomes };
 const main = document.getElementById('main');
 let leave = () => {}; // what the present view wants done before another shows
 
+/** fitting is the view to show for one that Back or a reload asks for. */
+function fitting(name) {
+  if (!state.current) return name in outcomes && name !== 'receipt' ? 'facts' : name;
+  return name === 'facts' ? 'correct' : name; // the facts of a case are corrected, not entered anew
+}
+
 /** show replaces the step. The heading gets the focus, so that a screen reader starts there. */
-function show(name, options = {}) {
+function show(asked, options = {}) {
   leave();
   leave = () => {};
+  const name = fitting(asked);
   const view = views[name](app, options);
   leave = view.leave || (() => {});
   main.replaceChildren(...[
@@ -67,7 +74,10 @@ function progress(step) {
 }
 
 function drawFrame() {
-  document.getElementById('skip').textContent = t('skip');
+  const skip = document.getElementById('skip');
+  skip.textContent = t('skip');
+  // As a plain link it would take the case out of the address.
+  skip.onclick = (e) => { e.preventDefault(); main.focus(); };
   document.getElementById('brand').textContent = t('brand');
   const nav = document.getElementById('languages');
   nav.setAttribute('aria-label', t('language'));
@@ -102,10 +112,11 @@ async function start() {
     await state.refresh();
     app.outcome({ replace: true, focus: false });
   } catch (error) {
-    main.replaceChildren(h('h1', { tabindex: '-1', id: 'title' }, t(error.status === 404 ? 'resume.none' : 'brand')));
+    const gone = error.status === 404 || error.status === 410;
+    main.replaceChildren(h('h1', { tabindex: '-1', id: 'title' }, t(gone ? 'resume.none' : 'brand')));
     main.dataset.view = 'facts';
-    if (error.status === 404) {
-      main.append(h('p', {}, t('resume.none.text')), h('p', {}, h('a', { class: 'button', href: location.pathname + location.search }, t('start.over'))));
+    if (gone) {
+      main.append(h('p', {}, t(error.status === 410 ? 'problem.deleted' : 'resume.none.text')), h('p', {}, h('a', { class: 'button', href: location.pathname + location.search }, t('start.over'))));
       return;
     }
     app.fail(error);

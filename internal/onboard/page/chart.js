@@ -10,13 +10,14 @@ const TALLEST = 96;
 
 /**
  * chart draws bars [{age, amount, label, name, main}]; an amount of null has no
- * bar, and its label says why.
+ * bar, and its label says why. level, if there is one, is a dashed line.
  */
-export function chart(bars, title) {
+export function chart(bars, title, level) {
   const most = Math.max(...bars.map((b) => b.amount || 0), 1);
   const step = WIDTH / bars.length;
   return s('svg', { class: 'chart', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': title },
     s('line', { x1: 8, x2: WIDTH - 8, y1: BASE, y2: BASE, stroke: '#71828f', 'stroke-width': 1 }),
+    level && s('line', { x1: 8, x2: WIDTH - 8, y1: BASE - (level / most) * TALLEST, y2: BASE - (level / most) * TALLEST, stroke: '#0b6e66', 'stroke-width': 2, 'stroke-dasharray': '6 5' }),
     bars.map((b, i) => {
       const x = step * i + step / 2;
       const height = b.amount === null ? 0 : Math.max(3, (b.amount / most) * TALLEST);

@@ -40,13 +40,15 @@ function premium(q, amounts) {
   return amounts.modal_cents === null || amounts.modal_cents === undefined ? t('quote.none') : money(amounts.modal_cents, q.currency);
 }
 
+/** charged says which premium is quoted: at the declared, estimated or high age, or the expected one. */
+const charged = (q) => q.basis?.charged || (q.basis?.price_age_source === 'estimate' ? 'estimated' : 'declared');
+
 /** price is the premium itself with what it is for. */
 function price(q) {
   const sum = q.basis?.sum_cents ?? state.status.facts?.sum_cents;
   const term = q.basis?.term_years ?? state.status.facts?.term_years;
-  const estimated = q.basis?.price_age_source === 'estimate';
   return h('section', { class: 'card price', 'aria-labelledby': 'price-title' },
-    h('h2', { id: 'price-title' }, t(estimated ? 'quote.price.estimated' : 'quote.price.stated', { age: q.basis?.price_age })),
+    h('h2', { id: 'price-title' }, t(`quote.price.${charged(q)}`, { age: q.basis?.price_age })),
     h('p', { class: 'amount', id: 'premium' }, h('strong', {}, premium(q, q)), ' ', h('span', {}, t(`mode.per.${modeOf(q)}`))),
     modeOf(q) !== 'annual' && q.gross_annual_cents !== null && h('p', { class: 'hint' }, t('quote.year', { amount: money(q.gross_annual_cents, q.currency) })),
     h('p', {}, t('quote.cover', { sum: wholeMoney(sum, q.currency), years: number(term) })),
@@ -67,6 +69,7 @@ function range(q) {
   const i = q.interval;
   if (!i) return null;
   if (q.basis?.price_age_source !== 'estimate' || !q.at) return check(i);
+  const average = charged(q) === 'expected';
   const points = [['low', q.at.low], ['estimated', q.at.estimated], ['high', q.at.high]];
   const priced = points.map(([, x]) => x).filter((x) => x.modal_cents !== null && x.modal_cents !== undefined);
   const title = priced.length > 1
@@ -76,8 +79,8 @@ function range(q) {
     h('h2', { id: 'range-title' }, t('range.title')),
     h('p', { id: 'interval' }, t('range.words', { age: number(i.age), ...ends(i) })),
     h('figure', {}, chart(points.map(([name, x]) => ({
-      age: t('chart.age', { age: x.age }), amount: x.modal_cents ?? null, label: premium(q, x), name: t(`chart.${name}`), main: name === 'estimated',
-    })), title)),
+      age: t('chart.age', { age: x.age }), amount: x.modal_cents ?? null, label: premium(q, x), name: t(`chart.${name}`), main: name === charged(q),
+    })), title, average ? q.modal_cents : null), average && h('figcaption', {}, t('range.average'))),
     h('details', {}, h('summary', {}, t('range.table')),
       h('table', {},
         h('caption', { class: 'hidden' }, t('range.table')),
@@ -86,7 +89,7 @@ function range(q) {
           h('th', { scope: 'row' }, t('chart.age', { age: x.age }), ' ', h('span', { class: 'hint' }, t(`chart.${name}`))),
           h('td', {}, premium(q, x)),
           h('td', {}, x.gross_annual_cents === null || x.gross_annual_cents === undefined ? reasonText({ code: x.reason, sentence: t('quote.none') }) : money(x.gross_annual_cents, q.currency))))))),
-    typeof q.expected_gross_annual_cents === 'number' && h('p', { class: 'hint' }, t('range.expected', { amount: money(q.expected_gross_annual_cents, q.currency) })));
+    !average && typeof q.expected_gross_annual_cents === 'number' && h('p', { class: 'hint' }, t('range.expected', { amount: money(q.expected_gross_annual_cents, q.currency) })));
 }
 
 /** onePrice asks for the date of birth beside the range that the photo gives. */
@@ -113,10 +116,14 @@ function record() {
     h('ol', {}, photos.map((p) => h('li', { 'data-code': p.code }, h('strong', {}, t('record.photo', { n: p.n })), ' ', t(`photo.${p.code}`)))));
 }
 
-function actions(app, { again = true } = {}) {
+/** actions are all that can be done now; the quote asks for the age beside its range. */
+function actions(app, { askAge = false } = {}) {
+  const { facts } = state.status;
+  const stated = facts.birth_date || typeof facts.age === 'number';
   const items = [
+    askAge && !stated && ['age', () => app.go('age')],
     ['correct', () => app.go('correct')],
-    again && ['another', () => app.go('photo')],
+    ['another', () => app.go('photo')],
     ['letter', () => app.go('letter')],
     ['person', () => app.go('ask')],
     ['complain', () => app.go('complain')],
@@ -152,7 +159,7 @@ function quoted(app) {
 }
 
 /** undecided is a view of an application without a price for the customer. */
-const undecided = (key, options) => (app) => {
+const undecided = (key) => (app) => {
   const { waiting_since: since, photo } = state.status;
   const failed = key === 'person' && !state.status.quote;
   return {
@@ -161,7 +168,7 @@ const undecided = (key, options) => (app) => {
       key === 'person' && h('section', { class: 'card' }, h('h2', {}, t('next.title')),
         since && h('p', {}, t('person.since', { date: day(since) })),
         h('ol', { class: 'next' }, ['person.1', 'person.2', 'person.3'].map((k) => h('li', {}, t(k))))),
-      reasons(state.status.quote), record(), keepLink(app), actions(app, options), notices(state.status.quote)],
+      reasons(state.status.quote), record(), keepLink(app), actions(app, { askAge: true }), notices(state.status.quote)],
     shown: () => app.say(t(`${key}.title`)),
   };
 };
@@ -247,26 +254,23 @@ function remove(app) {
 
 let lastReceipt = null; // for another language, or Back
 
-/** kind puts a word of the receipt into the customer's language. */
-const kind = (x) => {
-  const name = typeof x === 'string' ? x : x.what || x.kind || x.name || '';
-  const words = has(`receipt.kind.${name}`) ? t(`receipt.kind.${name}`) : name.replaceAll('_', ' ');
-  return typeof x === 'object' && x.why ? `${words}: ${has(`receipt.why.${x.why}`) ? t(`receipt.why.${x.why}`) : x.why}` : words;
-};
+/** removed and kept put a word of the receipt into the customer's language. */
+const removedText = (what) => (has(`receipt.removed.${what}`) ? t(`receipt.removed.${what}`) : what.replaceAll('_', ' '));
+const keptText = ({ what, why }) => (has(`receipt.kept.${what}`) ? t(`receipt.kept.${what}`) : `${what.replaceAll('_', ' ')}: ${why}`);
 
 function receipt(app, { receipt: r }) {
   lastReceipt = r || lastReceipt;
-  const list = (items) => h('ul', {}, items.map((x) => h('li', {}, kind(x))));
-  const { removed, kept } = lastReceipt;
+  const list = (items, words) => h('ul', {}, items.map((x) => h('li', {}, words(x))));
+  const { removed, kept } = lastReceipt || {};
   return {
     title: t('receipt.title'),
     body: [h('p', { class: 'lead' }, t('receipt.lead')),
       h('section', { class: 'card', id: 'receipt' },
         h('dl', { class: 'facts' },
-          lastReceipt.receipt && [h('dt', {}, t('receipt.number')), h('dd', {}, h('code', {}, lastReceipt.receipt))],
-          lastReceipt.time && [h('dt', {}, t('receipt.time')), h('dd', {}, day(lastReceipt.time))]),
-        removed?.length > 0 && [h('h2', {}, t('receipt.removed')), list(removed)],
-        kept?.length > 0 && [h('h2', {}, t('receipt.kept')), list(kept)]),
+          lastReceipt?.receipt && [h('dt', {}, t('receipt.number')), h('dd', {}, h('code', {}, lastReceipt.receipt))],
+          lastReceipt?.time && [h('dt', {}, t('receipt.time')), h('dd', {}, day(lastReceipt.time))]),
+        removed?.length > 0 && [h('h2', {}, t('receipt.removed')), list(removed, removedText)],
+        kept?.length > 0 && [h('h2', {}, t('receipt.kept')), list(kept, keptText)]),
       h('div', { class: 'actions' }, button(t('letter.print'), () => window.print(), 'button'),
         button(t('start.over'), () => app.go('facts')))],
   };

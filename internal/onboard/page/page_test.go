@@ -7,12 +7,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/underwriting"
+	"github.com/agequote/agequote/rules"
 )
 
 func catalogue(t *testing.T, language string) map[string]string {
@@ -65,10 +69,50 @@ func TestEveryCodeHasWords(t *testing.T) {
 			t.Errorf("photo code %s has no words", code)
 		}
 	}
+	for _, charge := range []string{string(underwriting.Declared), underwriting.ChargeEstimated, underwriting.ChargeHigh, underwriting.ChargeExpected} {
+		if _, ok := en["quote.price."+charge]; !ok {
+			t.Errorf("a price that is %s has no words", charge)
+		}
+	}
 	for _, code := range underwriting.Codes() {
 		if _, ok := en["reason."+string(code)]; !ok {
 			t.Errorf("reason %s has no words", code)
 		}
+	}
+}
+
+func TestEveryWordOfAReceiptIsTranslated(t *testing.T) {
+	de := catalogue(t, "de")
+	for _, word := range []string{erasure.Photos, erasure.PhotoHashes, erasure.Facts, erasure.Estimates, erasure.Premiums,
+		erasure.ComplaintTexts, erasure.Notes, erasure.QueueEntries, erasure.Others} {
+		if _, ok := de["receipt.removed."+word]; !ok {
+			t.Errorf("%s has no words", word)
+		}
+	}
+}
+
+// TestEveryQuestionIsTranslated holds the German catalogue to the questions of
+// today's products: one without words would be asked in English.
+func TestEveryQuestionIsTranslated(t *testing.T) {
+	book, err := rulebook.Load(rules.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	de, n := catalogue(t, "de"), 0
+	for _, market := range []string{"US", "EU", "IN"} {
+		p, err := book.Product(market, "", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range p.Questions {
+			n++
+			if _, ok := de["question."+q.ID]; !ok {
+				t.Errorf("question %s of %s has no German", q.ID, market)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no product asks a question")
 	}
 }
 

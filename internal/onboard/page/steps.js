@@ -82,7 +82,7 @@ function consent(app) {
       h('div', { class: 'consent-text' }, paragraphs(local(c.text))),
       h('p', { class: 'hint' }, t('consent.version', { version: c.version, days: number(c.days) })),
       checkbox('agree', t('consent.agree')),
-      h('div', { class: 'actions' }, submit(t('consent.submit')), state.current
+      h('div', { class: 'actions' }, submit(t('consent.submit')), state.status?.quote
         ? button(t('cancel'), () => app.outcome())
         : button(t('consent.without'), () => app.go('age'))))],
   };
