@@ -19,6 +19,7 @@ import (
 	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/lambdaclient"
+	"github.com/agequote/agequote/internal/letter"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/onboard"
 	"github.com/agequote/agequote/internal/onboard/page"
@@ -80,7 +81,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 		Quote:         &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
 		QuoteFunction: cfg.QuoteFunction,
 		Eraser:        &erasure.Eraser{Photos: photos, Cases: stored, Version: version.String(), Now: time.Now},
-		Letter:        onboard.PlainLetter,
+		Letter:        letter.Write,
 		Book:          book,
 		Consent:       terms,
 		Page:          asset,

@@ -42,7 +42,7 @@ func (c *catalogue) money(cents int64) string {
 	return fmt.Sprintf("%s%s%02d", whole, c.decimal, cents%100)
 }
 
-var catalogues = map[string]*catalogue{"en": english}
+var catalogues = map[string]*catalogue{"en": english, "de": german}
 
 var english = &catalogue{
 	caseLine:    "Case: %s",
@@ -75,4 +75,66 @@ var english = &catalogue{
 	person: "You have the right that a person looks at it again: tell us if you want this, say why you disagree, and add what we should know. " +
 		"You can also ask which of your data we used, and have them corrected.",
 	thousands: ",", decimal: ".",
+}
+
+// german shows reasons by code: the stored sentences, and what they do to the
+// premium, are in English. The page's catalogue has the same words.
+var german = &catalogue{
+	caseLine:    "Fall: %s",
+	dateLine:    "Datum: %s",
+	subject:     "Ihr Antrag auf eine Lebensversicherung: %s für %d Jahre",
+	bareSubject: "Ihr Antrag auf eine Lebensversicherung",
+	decisions: map[underwriting.Decision]string{
+		underwriting.Quote:    "Wir können Ihnen einen Beitrag für diesen Schutz nennen.",
+		underwriting.Refer:    "Ein Mensch sieht sich Ihren Antrag an, bevor wir antworten. Das ist keine Ablehnung. Sie brauchen nichts zu tun; wir schreiben Ihnen.",
+		underwriting.Postpone: "Wir können jetzt nicht über Ihren Antrag entscheiden. Das ist keine Ablehnung für immer: bitte fragen Sie später wieder an.",
+		underwriting.Decline:  "Wir können Ihnen diesen Schutz, so wie Sie ihn beantragt haben, nicht anbieten.",
+	},
+	premium:    "Beitrag: %s im Jahr.",
+	instalment: "Zahlung %s: je %s.",
+	later:      "Ab dem Versicherungsjahr %d: %s im Jahr, je Zahlung %s.",
+	stands:     "Dieser Beitrag gilt bis zum %s.",
+	modes: map[string]string{
+		"annual": "einmal im Jahr", "half-yearly": "zweimal im Jahr", "quarterly": "vierteljährlich", "monthly": "monatlich",
+	},
+	why:   "Die wichtigsten Gründe:",
+	photo: "Ein Computerprogramm hat Ihr Alter nach Ihrem Foto geschätzt: %.1f Jahre, und wahrscheinlich zwischen %.1f und %.1f.",
+	charged: map[string]string{
+		string(underwriting.Declared): "Der Beitrag ist der für das Alter, das Sie angegeben haben.",
+		underwriting.ChargeEstimated:  "Der Beitrag ist der für das geschätzte Alter.",
+		underwriting.ChargeHigh:       "Der Beitrag ist der für das obere Ende dieser Spanne.",
+		underwriting.ChargeExpected:   "Der Beitrag ist der Mittelwert über die Alter, die das Foto wahrscheinlich macht.",
+	},
+	automatic: "Diese Antwort hat ein Computerprogramm nach festen Regeln gegeben, aus Ihren Angaben und, wenn Sie eines geschickt haben, Ihrem Foto. Das Foto allein führt nie zu einer Ablehnung.",
+	person: "Sie haben das Recht, dass ein Mensch die Antwort prüft: sagen Sie uns, wenn Sie das möchten, warum Sie nicht einverstanden sind und was wir wissen sollten. " +
+		"Sie können auch fragen, welche Ihrer Daten wir genutzt haben, und sie berichtigen lassen.",
+	reasons: map[underwriting.Code]string{
+		underwriting.Under18:           "Sie sind unter 18. Wir versichern nur Erwachsene.",
+		underwriting.PhotoUnder18:      "Das Foto sieht nach einem Menschen unter 18 aus; ein Mensch prüft das Alter.",
+		underwriting.PhotoTouches18:    "Das Foto schließt ein Alter unter 18 nicht aus; ein Mensch prüft das Alter.",
+		underwriting.AgeUnderLimit:     "Das Alter liegt unter dem niedrigsten für diesen Schutz.",
+		underwriting.AgeOverLimit:      "Das Alter liegt über dem höchsten für diesen Schutz.",
+		underwriting.AgeAtExpiry:       "Der Schutz würde an seinem Ende über das höchste Alter hinausgehen; eine kürzere Dauer könnte passen.",
+		underwriting.AgeContradicts:    "Das angegebene Alter passt nicht zum Foto; ein Mensch prüft das Alter.",
+		underwriting.AgeUncertain:      "Das Foto gibt das Alter zu ungenau her; ein Mensch prüft das Alter.",
+		underwriting.SumOutsideLimits:  "Die Summe liegt außerhalb der Grenzen dieses Produkts.",
+		underwriting.TermNotOffered:    "Dieses Produkt gibt es nicht für diese Dauer.",
+		underwriting.BuildOutsideClass: "Größe und Gewicht liegen außerhalb der Klassen dieses Produkts; ein Mensch sieht sie sich an.",
+		underwriting.FactsInvalid:      "Eine Angabe fehlt oder lässt sich nicht verwenden; ein Mensch fragt danach.",
+		underwriting.BuildDecline:      "Größe und Gewicht liegen jenseits der Grenzen für diesen Schutz.",
+		underwriting.ClassBuild:        "Größe und Gewicht schließen die besten Klassen aus.",
+		underwriting.RatedBuild:        "Größe und Gewicht erhöhen den Beitrag.",
+		underwriting.TobaccoRates:      "Der Beitrag ist der für Menschen, die Tabak nutzen.",
+		underwriting.ClassTobacco:      "Der Tabak wurde zu spät aufgegeben für die besten Klassen.",
+		underwriting.RatedTobacco:      "Tabak erhöht den Beitrag.",
+		underwriting.ClassAnswer:       "Die Antwort auf eine Frage schließt die besten Klassen aus.",
+		underwriting.RatedAnswer:       "Die Antwort auf eine Frage erhöht den Beitrag.",
+		underwriting.FlatExtra:         "Die Antwort auf eine Frage führt zu einem Zuschlag auf den Beitrag.",
+		underwriting.AnswerRefer:       "Die Antwort auf eine Frage muss genauer angesehen werden; ein Mensch entscheidet.",
+		underwriting.AnswerPostpone:    "Die Antwort auf eine Frage bedeutet, dass wir erst später entscheiden können; bitte fragen Sie dann wieder an.",
+		underwriting.AnswerDecline:     "Die Antwort auf eine Frage bedeutet, dass wir diesen Schutz nicht anbieten können.",
+		underwriting.RatingOverLimit:   "Die Risiken zusammen liegen jenseits der Grenze für diesen Schutz.",
+		underwriting.Stopped:           "Beiträge per Computer sind zurzeit angehalten; ein Mensch sieht sich jeden Antrag an.",
+	},
+	thousands: ".", decimal: ",",
 }

@@ -16,7 +16,7 @@ import (
 // ErrLanguage says that there is no catalogue of the language.
 var ErrLanguage = errors.New("letters are not written in this language")
 
-// Write returns the letter for a quote in a language ("en"), lines broken at
+// Write returns the letter for a quote in a language ("en", "de"), lines broken at
 // paragraphs alone. It returns ErrLanguage.
 func Write(q *casefile.Quote, language string) (string, error) {
 	c, ok := catalogues[language]
@@ -36,7 +36,7 @@ func Write(q *casefile.Quote, language string) (string, error) {
 }
 
 // Languages returns the languages of letters.
-func Languages() []string { return []string{"en"} }
+func Languages() []string { return []string{"en", "de"} }
 
 // writer writes one letter.
 type writer struct {

@@ -1,6 +1,7 @@
 package letter_test
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -182,6 +183,28 @@ func TestWriteLanguage(t *testing.T) {
 	for _, language := range letter.Languages() {
 		if _, err := letter.Write(&casefile.Quote{}, language); err != nil {
 			t.Errorf("%s: %v", language, err)
+		}
+	}
+}
+
+// TestGerman holds the letter to the words of the page, for every reason.
+func TestGerman(t *testing.T) {
+	raw, err := os.ReadFile("../onboard/page/texts/de.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page map[string]string
+	if err := json.Unmarshal(raw, &page); err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range underwriting.Codes() {
+		q := casefile.Quote{Decision: underwriting.Refer, Principal: []underwriting.Code{code}, Reasons: []underwriting.Reason{{Code: code, Sentence: code.Sentence(), Rule: "R-1", Effect: "mortality +50%"}}}
+		text, err := letter.Write(&q, "de")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := "- " + page["reason."+string(code)] + " [R-1]\n"; !strings.Contains(text, want) {
+			t.Errorf("no line %q in\n%s", want, text)
 		}
 	}
 }

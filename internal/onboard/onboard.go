@@ -78,7 +78,7 @@ type Handler struct {
 	// QuoteFunction is the name of the function that quotes.
 	QuoteFunction string
 	Eraser        eraser
-	Letter        func(casefile.Quote) (string, error)
+	Letter        func(q *casefile.Quote, language string) (string, error)
 	Book          *rulebook.Book
 	Consent       consent.Terms // in force
 	// Page returns a file of the page by its path under /page/, "" being the

@@ -1,6 +1,7 @@
 package onboard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,8 @@ func (h *Handler) erase(ctx context.Context, r *request) (answer, error) {
 	return answer{status: http.StatusOK, body: receipt}, nil
 }
 
-// letter answers with the decision letter on the newest quote.
+// letter answers with the decision letter on the newest quote, in a language
+// that openapi.yaml lets in.
 func (h *Handler) letter(ctx context.Context, r *request) (answer, error) {
 	v, err := h.look(ctx, r.id)
 	if err != nil {
@@ -130,7 +132,8 @@ func (h *Handler) letter(ctx context.Context, r *request) (answer, error) {
 	if o.quote == nil {
 		return answer{}, conflict("no_letter", "Nothing is decided yet, so there is no letter.")
 	}
-	text, err := h.Letter(*o.quote)
+	language := cmp.Or(r.event.QueryStringParameters["lang"], "en")
+	text, err := h.Letter(o.quote, language)
 	if err != nil {
 		return answer{}, fmt.Errorf("write letter: %w", err)
 	}
