@@ -180,8 +180,8 @@ func TestHandleRefusedPhoto(t *testing.T) {
 	}
 }
 
-// TestHandleCorrection corrects a fact twice: the third quote has no photo, and
-// names the second, which it replaces.
+// TestHandleCorrection corrects a fact twice: the third quote keeps the photo's
+// estimate, and names the second, which it replaces.
 func TestHandleCorrection(t *testing.T) {
 	w := newWorld(t)
 	w.apply(t, caseID, goodFacts)
@@ -207,7 +207,7 @@ func TestHandleCorrection(t *testing.T) {
 	if q.Replaces == nil || *q.Replaces != casefile.QuoteKey(caseID, "facts-0003") {
 		t.Errorf("replaces %v", q.Replaces)
 	}
-	if q.Basis.PriceAge != 42 || q.Hashes.Photo != "" || q.Inputs.Application != casefile.ApplicationKey(caseID, 4) {
+	if q.Basis.PriceAge != 42 || q.Hashes.Photo != "sha256:photo" || q.Inputs.Application != casefile.ApplicationKey(caseID, 4) {
 		t.Errorf("priced at %d from %+v", q.Basis.PriceAge, q.Inputs)
 	}
 }
