@@ -164,7 +164,7 @@ func prepare(book *rulebook.Book, in Input, evidence *underwriting.Evidence) (*u
 		return nil, nil, bad.OrNil()
 	}
 	bad.Fields = append(bad.Fields, product.Validate(in.Facts).Fields...)
-	stated := in.stated(product, bad)
+	stated := in.stated(product, &bad)
 	if err := bad.OrNil(); err != nil {
 		return nil, nil, err
 	}
@@ -203,9 +203,8 @@ func (in Input) exact() Exact {
 	return *in.Exact
 }
 
-// badFacts returns what is wrong with the facts, never nil.
-func (in Input) badFacts(evidence *underwriting.Evidence) *underwriting.FieldsError {
-	bad := &underwriting.FieldsError{}
+// badFacts returns what is wrong with the facts.
+func (in Input) badFacts(evidence *underwriting.Evidence) (bad underwriting.FieldsError) {
 	if in.Facts.Age == nil && in.Facts.BirthDate == "" && evidence == nil {
 		bad.Fields = append(bad.Fields, underwriting.NoAge())
 	}

@@ -21,7 +21,15 @@ type pricer struct {
 	term   int
 	sum    int64 // cents
 
-	cents []int64 // room for the amounts, which are pointers: one allocation for all
+	room *room // of the amounts that fill hands out
+}
+
+// room holds what a quote points to: one allocation for all.
+type room struct {
+	at    casefile.QuoteAt
+	mass  float64
+	cents [13]int64 // four premiums of three amounts, and the expected one
+	used  int       // of cents
 }
 
 // set takes the basis from the assessment and the product, or from the caller
@@ -67,8 +75,7 @@ func (p *pricer) basisOf(b *casefile.Basis) {
 
 // fill adds the amounts that the assessment allows.
 func (p *pricer) fill(q *casefile.Quote, a underwriting.Assessment, e *age.Estimate) error {
-	const amounts = 13 // four premiums of three amounts, and the expected one
-	p.cents = make([]int64, 0, amounts)
+	p.room = &room{}
 	expected, has, err := p.expect(q, a, e)
 	if err != nil {
 		return err
@@ -79,7 +86,7 @@ func (p *pricer) fill(q *casefile.Quote, a underwriting.Assessment, e *age.Estim
 	if a.Interval == nil {
 		return nil
 	}
-	q.At = &casefile.QuoteAt{}
+	q.At = &p.room.at
 	for _, end := range [...]struct {
 		to   *casefile.QuoteAge
 		from underwriting.PriceAge
@@ -131,8 +138,8 @@ func (p *pricer) expect(q *casefile.Quote, a underwriting.Assessment, e *age.Est
 	}
 	// Six decimals: processors that fuse multiply and add differ in the last
 	// bits, and a replay compares bytes.
-	rounded := math.Round(mass*1e6) / 1e6
-	q.ExpectedMass = &rounded
+	p.room.mass = math.Round(mass*1e6) / 1e6
+	q.ExpectedMass = &p.room.mass
 	if mass == 0 {
 		return 0, false, nil
 	}
@@ -151,8 +158,10 @@ func (p *pricer) amounts(net float64) casefile.Amounts {
 }
 
 func (p *pricer) keep(cents int64) *int64 {
-	p.cents = append(p.cents, cents)
-	return &p.cents[len(p.cents)-1]
+	to := &p.room.cents[p.room.used]
+	p.room.used++
+	*to = cents
+	return to
 }
 
 // schedule returns the premium from each policy year in which it changes, nil

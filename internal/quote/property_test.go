@@ -14,12 +14,8 @@ import (
 	"github.com/agequote/agequote/internal/underwriting"
 )
 
-// What a quote may allocate at most. Each rating and extra adds the words of a
-// reason.
-const (
-	maxAllocs      = 20
-	maxRatedAllocs = 30
-)
+// maxAllocs is what a quote may allocate at most.
+const maxAllocs = 20
 
 // TestComputeAllocations counts them for quotes with little and with much to
 // say.
@@ -30,7 +26,11 @@ func TestComputeAllocations(t *testing.T) {
 	unisex.Facts.Market, unisex.Facts.Sex = "EU", ""
 	rated := input()
 	rated.Facts.Answers = map[string]bool{"cancer": true, "diabetes": true}
-	for name, in := range map[string]quote.Input{"declared": input(), "prefill": prefill, "unisex": unisex, "rated": rated} {
+	built := input() // a reason about the build has the most words
+	built.Facts.WeightKG, built.Facts.Answers = 120, map[string]bool{"diabetes": true}
+	tobacco := input()
+	tobacco.Facts.Tobacco, tobacco.Facts.Age = "former:3.5", ptr(75.0)
+	for name, in := range map[string]quote.Input{"declared": input(), "prefill": prefill, "unisex": unisex, "rated": rated, "built": built, "tobacco": tobacco} {
 		if _, err := quote.Compute(book, in); err != nil { // parses the tables
 			t.Fatal(err)
 		}
@@ -40,12 +40,8 @@ func TestComputeAllocations(t *testing.T) {
 			}
 		})
 		t.Logf("%s: %v allocations", name, n)
-		most := maxAllocs
-		if len(in.Facts.Answers) > 0 {
-			most = maxRatedAllocs
-		}
-		if n > float64(most) {
-			t.Errorf("%s: %v allocations, want at most %d", name, n, most)
+		if n > maxAllocs {
+			t.Errorf("%s: %v allocations, want at most %d", name, n, maxAllocs)
 		}
 	}
 }

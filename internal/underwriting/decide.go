@@ -196,13 +196,12 @@ func (d *decider) stated() {
 // charged is held against the product's limits.
 func (d *decider) photo() {
 	e, p := d.evidence, d.product
-	interval := years(e.Low) + "-" + years(e.High)
 	switch {
 	case e.High < adultAge:
-		d.add(Refer, PhotoUnder18, ruleMinor, interval, strconv.Itoa(adultAge))
+		d.add(Refer, PhotoUnder18, ruleMinor, span(e.Low, e.High), strconv.Itoa(adultAge))
 		d.block(PhotoUnder18)
 	case e.Low < adultAge && !(d.hasAge && e.Age >= challengeAge):
-		d.add(Refer, PhotoTouches18, ruleMinor, interval, strconv.Itoa(adultAge))
+		d.add(Refer, PhotoTouches18, ruleMinor, span(e.Low, e.High), strconv.Itoa(adultAge))
 	}
 	if charged := d.charged(); !d.hasAge && charged >= adultAge {
 		whole := d.wholeAge(charged)
@@ -211,11 +210,7 @@ func (d *decider) photo() {
 		}
 	}
 	if slack := p.Photo.SlackYears; d.hasAge && !between(float64(d.last), tenths(e.Low-slack), tenths(e.High+slack)) {
-		limit := interval
-		if slack > 0 {
-			limit = fmt.Sprintf("%s-%s", years(e.Low-slack), years(e.High+slack))
-		}
-		d.add(Refer, AgeContradicts, ruleAgreement, strconv.Itoa(d.last), limit)
+		d.add(Refer, AgeContradicts, ruleAgreement, strconv.Itoa(d.last), span(e.Low-slack, e.High+slack))
 	}
 	if width := tenths(e.High - e.Low); width > p.MaxIntervalWidth {
 		d.add(Refer, AgeUncertain, ruleWidth, years(width), years(p.MaxIntervalWidth))
@@ -316,7 +311,7 @@ func (d *decider) build() bool {
 	if ok && outcome == (Outcome{}) {
 		return true // most builds: the best class, and nothing to say
 	}
-	value, limit := fmt.Sprintf("%g cm, %g kg", f.HeightCM, f.WeightKG), p.Chart.limit(f.Sex, age, f.HeightCM)
+	value, limit := buildText(f.HeightCM, f.WeightKG), p.Chart.limit(f.Sex, age, f.HeightCM)
 	switch {
 	case !ok || outcome.Decision == Refer:
 		d.steps += outcome.Steps
@@ -337,7 +332,7 @@ func (d *decider) build() bool {
 // rate adds table rating steps.
 func (d *decider) rate(code Code, rule, value, limit string, steps int) {
 	d.steps += steps
-	d.note(Reason{Code: code, Decision: Quote, Rule: rule, Value: value, Limit: limit, Effect: "mortality " + percent(steps)})
+	d.note(Reason{Code: code, Decision: Quote, Rule: rule, Value: value, Limit: limit, Effect: mortalityText(steps)})
 }
 
 // close leaves no class open that is better than the level.
@@ -353,16 +348,16 @@ func (d *decider) tobacco(t Tobacco) {
 	if !d.out.Tobacco && t.Status != "former" {
 		return
 	}
-	value, free := t.Status, years(p.TobaccoFreeYears)+" years without"
+	value := t.Status
 	if t.Status == "former" {
 		value = "former, " + years(t.Years)
 	}
 	switch {
 	case d.out.Tobacco && p.TobaccoDistinct():
-		d.note(Reason{Code: TobaccoRates, Decision: Quote, Rule: ruleTobacco, Value: value, Limit: free, Effect: "rates for users of tobacco"})
+		d.note(Reason{Code: TobaccoRates, Decision: Quote, Rule: ruleTobacco, Value: value, Limit: withoutText(p.TobaccoFreeYears), Effect: "rates for users of tobacco"})
 		return
 	case d.out.Tobacco:
-		d.rate(RatedTobacco, ruleTobacco, value, free, p.TobaccoSteps)
+		d.rate(RatedTobacco, ruleTobacco, value, withoutText(p.TobaccoFreeYears), p.TobaccoSteps)
 		return
 	}
 	best := p.classesFor(false)
@@ -371,7 +366,7 @@ func (d *decider) tobacco(t Tobacco) {
 			continue
 		}
 		if i > 0 {
-			d.close(ClassTobacco, ruleFormer, value, years(best[i-1].TobaccoFreeYears)+" years without", best[i].Level)
+			d.close(ClassTobacco, ruleFormer, value, withoutText(best[i-1].TobaccoFreeYears), best[i].Level)
 		}
 		return
 	}
@@ -473,6 +468,9 @@ func tenths(x float64) float64 { return math.Round(x*10) / 10 }
 
 func years(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }
 
+// span returns an age interval in words.
+func span(low, high float64) string { return years(low) + "-" + years(high) }
+
 // maxRating is the number of the last table rating, P.
 const maxRating = 16
 
@@ -485,10 +483,14 @@ func Multiple(steps int) float64 { return 1 + 0.25*float64(steps) }
 
 func percent(steps int) string { return "+" + strconv.Itoa(25*steps) + "%" }
 
+func withoutText(free float64) string { return years(free) + " years without" }
+
+func mortalityText(steps int) string { return "mortality +" + strconv.Itoa(25*steps) + "%" }
+
 func extraText(e premium.FlatExtra) string {
-	text := strconv.FormatFloat(e.PerMille, 'f', 2, 64) + " per 1,000 a year"
-	if e.Years > 0 {
-		text += " for " + strconv.Itoa(e.Years) + " years"
+	perMille := strconv.FormatFloat(e.PerMille, 'f', 2, 64)
+	if e.Years == 0 {
+		return perMille + " per 1,000 a year"
 	}
-	return text
+	return perMille + " per 1,000 a year for " + strconv.Itoa(e.Years) + " years"
 }

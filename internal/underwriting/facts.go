@@ -89,12 +89,13 @@ func (e *FieldsError) Add(field, sentence string) {
 	e.Fields = append(e.Fields, FieldError{Field: field, Sentence: sentence})
 }
 
-// OrNil returns e as an error, or nil where no field is bad.
-func (e *FieldsError) OrNil() error {
+// OrNil returns e as an error, a *FieldsError, or nil where no field is bad.
+// It takes a value, so that facts in order cost no allocation.
+func (e FieldsError) OrNil() error {
 	if len(e.Fields) == 0 {
 		return nil
 	}
-	return e
+	return &FieldsError{Fields: e.Fields}
 }
 
 // Validate checks the form of every fact at the valuation date and returns a
@@ -109,9 +110,8 @@ func (f Facts) ValidateExact(valuation time.Time) error {
 	return f.validate(valuation, false).OrNil()
 }
 
-func (f Facts) validate(valuation time.Time, rated bool) *FieldsError {
-	bad := &FieldsError{}
-	f.validateAge(bad, valuation)
+func (f Facts) validate(valuation time.Time, rated bool) (bad FieldsError) {
+	f.validateAge(&bad, valuation)
 	if f.Sex != "" && f.Sex != "female" && f.Sex != "male" {
 		bad.Add("sex", sentenceSex)
 	}
@@ -140,8 +140,7 @@ func (f Facts) validate(valuation time.Time, rated bool) *FieldsError {
 // returns every field that does not fit: a sex where it prices on it and none
 // where it does not, an age where no photo may give one, its own questions, its
 // modes. A product from OnTable asks for no sex.
-func (p *Product) Validate(f Facts) *FieldsError {
-	bad := &FieldsError{}
+func (p *Product) Validate(f Facts) (bad FieldsError) {
 	if p.Photo.Role == CrossCheck && f.Age == nil && f.BirthDate == "" {
 		bad.Add("age", sentenceDOB)
 	}

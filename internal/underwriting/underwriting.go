@@ -10,6 +10,7 @@ package underwriting
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -281,7 +282,9 @@ func (c *Chart) limit(sex string, age int, heightCM float64) string {
 	best := panel.best()
 	for i := range panel.Rows {
 		if r := &panel.Rows[i]; r.From <= heightCM && heightCM < r.To {
-			return fmt.Sprintf("best class %s, insured %s", r.span(best, best), r.span(panel.insured()))
+			first, last := panel.insured()
+			text := r.appendSpan(append(make([]byte, 0, textRoom), "best class "...), best, best)
+			return string(r.appendSpan(append(text, ", insured "...), first, last))
 		}
 	}
 	return fmt.Sprintf("%g-%g cm", panel.Rows[0].From, panel.Rows[len(panel.Rows)-1].To)
@@ -311,16 +314,31 @@ func (p *Panel) insured() (first, last int) {
 	return first, last
 }
 
-// span returns the weights of the columns first to last, in words.
-func (r *Row) span(first, last int) string {
-	from, to := "0", "any"
+// textRoom is enough for what a build's reason says, which then is put together
+// without allocations but that of the text.
+const textRoom = 64
+
+// appendSpan appends the weights of the columns first to last, in words.
+func (r *Row) appendSpan(text []byte, first, last int) []byte {
 	if first > 0 {
-		from = fmt.Sprintf("%g", r.Weights[first-1])
+		text = append(appendNumber(text, r.Weights[first-1]), '-')
+	} else {
+		text = append(text, "0-"...)
 	}
 	if last < len(r.Weights) {
-		to = fmt.Sprintf("%g", r.Weights[last])
+		text = appendNumber(text, r.Weights[last])
+	} else {
+		text = append(text, "any"...)
 	}
-	return from + "-" + to + " kg"
+	return append(text, " kg"...)
+}
+
+func appendNumber(text []byte, x float64) []byte { return strconv.AppendFloat(text, x, 'g', -1, 64) }
+
+// buildText returns a build in words.
+func buildText(heightCM, weightKG float64) string {
+	text := append(appendNumber(make([]byte, 0, textRoom), heightCM), " cm, "...)
+	return string(append(appendNumber(text, weightKG), " kg"...))
 }
 
 // levelName returns the name of a level, without tobacco's suffix.
@@ -354,7 +372,7 @@ func (p *Product) YesText(e Effect) string {
 	case e.Refer:
 		return "refers to a person"
 	case e.Steps > 0:
-		return fmt.Sprintf("rates %d steps, mortality %s", e.Steps, percent(e.Steps))
+		return fmt.Sprintf("rates %d steps, %s", e.Steps, mortalityText(e.Steps))
 	case e.Level > 0:
 		return "class " + p.levelName(e.Level) + " at best"
 	}
