@@ -220,9 +220,9 @@ bench: build $(BENCHSTAT) ## run the benchmarks, COUNT times each, those that ma
 	$(BENCHSTAT) build/bench.txt
 
 .PHONY: bench-whatif
-CASES ?= 1000000
-bench-whatif: ## decide CASES past cases again on two processors; the file of a million takes 1.3 GB of TMPDIR
-	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(CASES)
+PAST ?= 1000000
+bench-whatif: ## decide PAST past cases again on two processors; the file of a million takes 1.3 GB of TMPDIR
+	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(PAST)
 
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
