@@ -10,9 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/expiry"
 	"github.com/agequote/agequote/internal/s3store"
@@ -92,13 +89,12 @@ func (b *caseBuckets) open(ctx context.Context, e *env, command string) (*erasur
 	if b.casesName == "" || b.uploadsName == "" {
 		return nil, usagef("%s: --cases-bucket and --uploads-bucket are needed", command)
 	}
-	aws, err := awsconfig.LoadDefaultConfig(ctx)
+	cases, err := openS3(ctx, b.casesName)
 	if err != nil {
-		return nil, fmt.Errorf("load AWS settings: %w", err)
+		return nil, err
 	}
-	client := s3.NewFromConfig(aws)
-	b.cases = &s3store.Bucket{Client: client, Name: b.casesName}
-	b.uploads = &s3store.Bucket{Client: client, Name: b.uploadsName}
+	b.cases = cases
+	b.uploads = &s3store.Bucket{Client: cases.Client, Name: b.uploadsName}
 	return &erasure.Eraser{Photos: b.uploads, Cases: b.cases, Version: version.String(), Now: e.now}, nil
 }
 

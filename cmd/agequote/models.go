@@ -12,15 +12,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/agequote/agequote/internal/gate"
 	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/registry"
 	"github.com/agequote/agequote/internal/release"
-	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/version"
 )
 
@@ -116,12 +112,12 @@ func (m *modelsDesk) open(ctx context.Context, bucket string) error {
 	if err != nil {
 		return err
 	}
-	aws, err := awsconfig.LoadDefaultConfig(ctx)
+	models, err := openS3(ctx, bucket)
 	if err != nil {
-		return fmt.Errorf("load AWS settings: %w", err)
+		return err
 	}
 	m.desk = &release.Desk{
-		Registry: &registry.Registry{Objects: &s3store.Bucket{Client: s3.NewFromConfig(aws), Name: bucket}},
+		Registry: &registry.Registry{Objects: models},
 		Limits:   limits,
 		Try:      m.try,
 		Now:      m.env.now,

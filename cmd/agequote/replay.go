@@ -94,6 +94,11 @@ func openBucket(ctx context.Context, name, kind string) (bucket, error) {
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
 		return folder.Open(name, kind)
 	}
+	return openS3(ctx, name)
+}
+
+// openS3 opens a bucket of S3, with the settings of the aws command.
+func openS3(ctx context.Context, name string) (*s3store.Bucket, error) {
 	aws, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("load AWS settings: %w", err)

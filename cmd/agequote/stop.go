@@ -7,12 +7,8 @@ import (
 	"flag"
 	"fmt"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/agequote/agequote/internal/control"
 	"github.com/agequote/agequote/internal/journal"
-	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/version"
 )
 
@@ -53,11 +49,11 @@ func switchCommand(action, summary, usage string) *command {
 				if !*status && (*by == "" || *why == "") {
 					return usagef("%s: --by and --why are needed, or --status", action)
 				}
-				aws, err := awsconfig.LoadDefaultConfig(ctx)
+				cases, err := openS3(ctx, *bucket)
 				if err != nil {
-					return fmt.Errorf("load AWS settings: %w", err)
+					return err
 				}
-				s := control.New(&s3store.Bucket{Client: s3.NewFromConfig(aws), Name: *bucket})
+				s := control.New(cases)
 				if *status {
 					return printStatus(ctx, e, s, *asJSON)
 				}

@@ -90,7 +90,7 @@ func LoadOnboard(getenv func(string) string) (Onboard, error) {
 		CasesBucket:      e.text("CASES_BUCKET"),
 		QuoteFunction:    e.text("QUOTE_FUNCTION"),
 		ServiceKey:       e.text("SERVICE_KEY"),
-		RetentionDays:    e.whole("RETENTION_DAYS"),
+		RetentionDays:    e.whole("RETENTION_DAYS", "a whole number"),
 		MetricsNamespace: e.text("METRICS_NAMESPACE"),
 	}
 	return c, e.err()
@@ -123,19 +123,15 @@ func (e *env) yes(name string) bool {
 }
 
 func (e *env) seconds(name string) time.Duration {
-	v := e.text(name)
-	n, err := strconv.Atoi(v)
-	if v != "" && (err != nil || n < 1) {
-		e.problems = append(e.problems, fmt.Errorf("%s is %q, want whole seconds from 1", name, v))
-	}
-	return time.Duration(n) * time.Second
+	return time.Duration(e.whole(name, "whole seconds")) * time.Second
 }
 
-func (e *env) whole(name string) int {
+// whole reads a number from 1; what is how a problem calls it.
+func (e *env) whole(name, what string) int {
 	v := e.text(name)
 	n, err := strconv.Atoi(v)
 	if v != "" && (err != nil || n < 1) {
-		e.problems = append(e.problems, fmt.Errorf("%s is %q, want a whole number from 1", name, v))
+		e.problems = append(e.problems, fmt.Errorf("%s is %q, want %s from 1", name, v, what))
 	}
 	return n
 }
