@@ -62,11 +62,14 @@ func Detect(net Network, p *Picture) ([]Box, error) {
 	w, h := p.Size()
 	last := 0
 	for _, side := range detectSides {
-		f := (max(w, h) + side - 1) / side
+		f := p.Factor((max(w, h) + side - 1) / side)
 		if f == last {
 			continue // the photo is no larger: the same look again
 		}
 		last = f
+		if err := p.Refine(f); err != nil {
+			return nil, err
+		}
 		boxes, err := detectAt(net, p.Region(image.Rect(0, 0, w, h), f), f)
 		if err != nil || len(boxes) > 0 {
 			return boxes, err

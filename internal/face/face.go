@@ -55,6 +55,11 @@ func (r *Reader) Read(photo []byte) (*Face, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.read(pic, bounds)
+}
+
+// read is Read from the decoded photo on.
+func (r *Reader) read(pic *Picture, bounds Bounds) (*Face, error) {
 	boxes, err := Detect(r.Detector, pic)
 	if err != nil {
 		return nil, err
@@ -64,6 +69,9 @@ func (r *Reader) Read(photo []byte) (*Face, error) {
 		return nil, err
 	}
 
+	if err := pic.Refine(fit(box.Landmarks).factor(pic)); err != nil {
+		return nil, err
+	}
 	crop := Align(pic, box.Landmarks)
 	w, h := pic.Size()
 	f := &Face{Crop: crop, Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
