@@ -24,6 +24,9 @@ CYCLONEDX := $(CACHE)/tools/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 VENV := $(CACHE)/venv
 CHECKOV := $(CACHE)/venv-checkov
 TORCH := $(CACHE)/venv-torch
+BENCH_ONNX := $(CACHE)/venv-bench-onnx
+BENCH_TORCH := $(CACHE)/venv-bench-torch
+BENCH_INT8 := $(CACHE)/venv-bench-int8
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
 
@@ -238,6 +241,20 @@ bench-seed: onnxruntime pjrt $(TORCH)/ready ## the seed recipe at a size for two
 	go run ./training fit --recipe training/recipes/seed-small.yaml --images $(FACES)
 	'$(TORCH)/bin/python' training/bench/torch_fit.py --recipe training/recipes/seed-small.yaml --run build/runs/seed-small
 
+# Each takes turns within one run, and writes its table into docs/benchmarks.md.
+.PHONY: bench-side-by-side bench-budget bench-int8
+ROUNDS ?= 7
+bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, Python on ONNX Runtime and PyTorch by turns; then docs/cost.md; 2 GB of wheels
+	go run ./bench/sidebyside --onnx '$(BENCH_ONNX)/bin/python' --torch '$(BENCH_TORCH)/bin/python' --rounds $(ROUNDS)
+	go test ./bench/cost -run '^TestDoc$$' -count 1 -update
+
+bench-budget: onnxruntime ## where each millisecond of a photo goes
+	go run ./bench/budget
+
+bench-int8: build $(BENCH_INT8)/ready ## the age network in 8 bits, after `make train`: error and coverage on its validation photos in FACES, time by turns
+	'$(BENCH_INT8)/bin/python' training/bench/int8.py --package models --labels build/runs/$(RECIPE)/train.tsv --images '$(FACES)' --out build/int8
+	for way in models build/int8/int8*/; do echo "$$way"; bin/agequote evaluate --model "$$way" --labels build/runs/$(RECIPE)/validation.tsv --images '$(FACES)'; done
+
 .PHONY: fuzz
 FUZZTIME ?= 10s
 fuzz: build ## run each fuzz target for FUZZTIME
@@ -325,6 +342,21 @@ $(SCHEMATHESIS): infra/schemathesis.txt
 $(TORCH)/ready: training/bench/requirements.txt
 	python3 -m venv '$(TORCH)'
 	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
+	@touch $@
+
+$(BENCH_ONNX)/ready: bench/python/requirements-onnx.txt
+	python3 -m venv '$(BENCH_ONNX)'
+	'$(BENCH_ONNX)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements-onnx.txt
+	@touch $@
+
+$(BENCH_TORCH)/ready: bench/python/requirements-torch.txt
+	python3 -m venv '$(BENCH_TORCH)'
+	'$(BENCH_TORCH)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements-torch.txt
+	@touch $@
+
+$(BENCH_INT8)/ready: training/bench/int8.txt
+	python3 -m venv '$(BENCH_INT8)'
+	'$(BENCH_INT8)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/int8.txt
 	@touch $@
 
 $(PYMORT)/ready: internal/premium/testdata/requirements.txt
