@@ -207,6 +207,14 @@ train-kill: train-parts ## kill five training runs at random steps, and take eac
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
+# S3 fails one request in ten, functions are killed, the disk fills, events come
+# twice and late, the model is replaced; and the handlers alone on wrong clocks.
+.PHONY: faults
+faults: build ## send UPLOADS uploads while everything breaks, by SEED; the books have to balance
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),10000) AGEQUOTE_SEED=$(or $(SEED),1) \
+		go test ./cmd/agequote -run '^TestFaults$$' -count 1 -timeout 2h -v
+	AGEQUOTE_SIMULATE=$(or $(UPLOADS),10000) AGEQUOTE_SEED=$(or $(SEED),1) go test ./internal/failed -run '^TestSimulation$$' -count 1 -v
+
 .PHONY: bench-onboard
 bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
