@@ -310,6 +310,22 @@ func (s *Stack) Region() string { return s.options.Region }
 // Admin returns the credentials of the operator, who may do anything.
 func (s *Stack) Admin() aws.Credentials { return s.gateway.Operator }
 
+// Role is the role of a function, as the S3 server knows it.
+type Role struct {
+	Name        string // the function's logical id
+	Credentials aws.Credentials
+}
+
+// Roles returns the roles of all functions, for trials of what they may do.
+func (s *Stack) Roles() []Role {
+	var out []Role
+	for _, f := range s.template.Functions {
+		credentials, _ := s.gateway.Role(f.LogicalID) // startS3 made one for each
+		out = append(out, Role{f.LogicalID, credentials})
+	}
+	return out
+}
+
 // Env returns the variables, NAME=value, with which the AWS SDK and its command
 // line talk to the stack as the operator.
 func (s *Stack) Env() []string {
