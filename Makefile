@@ -144,6 +144,11 @@ pricing-study: ## what the photo is good for in pricing: build/crosscheck and do
 	go run ./training crosscheck --readings '$(READINGS)' --package '$(PACKAGE)' --out build/crosscheck --docs docs/pricing.md
 	go test ./cmd/agequote -run '^TestPricingExample$$' -update-pricing
 
+.PHONY: duplicates-study
+duplicates-study: ## how well duplicates of photos are found, on FACES: docs/duplicates.md
+	go run ./training/duplicates --faces '$(FACES)' > build/duplicates.md
+	mv build/duplicates.md docs/duplicates.md
+
 .PHONY: train-aws
 STACK ?= agequote
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md

@@ -49,6 +49,7 @@ func TestImports(t *testing.T) {
 		{"internal/premium", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/underwriting", []string{aws, onnx, network, clock, module + "/internal/face", module + "/internal/s3store"}, "pure: values in, values out"},
 		{"internal/letter", []string{aws, onnx, network, clock, module + "/internal/rulebook"}, "pure: a letter holds what is in the record alone"},
+		{"internal/picturehash", []string{aws, onnx, network, clock, module}, "pure: a picture in, a hash out, and no face"},
 		{"internal/face", []string{aws, onnx, network, clock}, "ONNX comes in through its interface"},
 		{"internal/gate", []string{aws, onnx, network, clock}, "pure: values in, values out"},
 		{"internal/registry", []string{aws, onnx, network, clock}, "knows packages by their hashes alone, and S3 not at all"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -17,13 +18,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"bytes"
-	"sync"
-
+	"github.com/agequote/agequote/internal/duplicate"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/picturehash"
 )
@@ -329,6 +329,7 @@ func (s *study) measure() error {
 	}
 	s.byChange()
 	s.byPerson()
+	s.timeFind()
 	return nil
 }
 
@@ -444,6 +445,17 @@ func (s *study) byPerson() {
 	slices.Sort(draws)
 	r.AUC = fmt.Sprintf("%.3f", mean(func(i int) []float64 { return subjects[i] }))
 	r.Low, r.High = fmt.Sprintf("%.3f", draws[50]), fmt.Sprintf("%.3f", draws[1949])
+}
+
+// timeFind finds the duplicates among all photos as a batch does.
+func (s *study) timeFind() {
+	pictures := make([]duplicate.Picture, len(s.photos))
+	for i, p := range s.photos {
+		pictures[i] = duplicate.Picture{Case: filepath.Base(p.file), N: 1, Hash: p.hashes[0].(*picturehash.Hash).String()}
+	}
+	started := time.Now()
+	duplicate.Find(pictures)
+	s.Out.Find = append(s.Out.Find, findRow{len(pictures), time.Since(started).Round(100 * time.Millisecond).String()})
 }
 
 // writeNear lists the nearest pairs of different groups, to be looked at.
