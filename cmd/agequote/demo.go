@@ -269,7 +269,7 @@ func (j journey) printDuplicates(w io.Writer, dir string) {
 			continue
 		}
 		others := strings.Fields(r.Value)
-		fmt.Fprintf(w, "\nThe same file was sent with %d other cases before, the first of them %s: most likely by an earlier\ndemo, whose cases are kept", len(others), others[0])
+		fmt.Fprintf(w, "\nThe same file was sent with %d other cases before, such as %s: most likely by an earlier\ndemo, whose cases are kept", len(others), others[0])
 		if dir != "" {
 			fmt.Fprintf(w, " in %s. Another photo, or --dir with a new folder, is quoted without this reason", dir)
 		}

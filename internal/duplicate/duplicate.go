@@ -1,8 +1,8 @@
 // Package duplicate finds photos that were sent with more than one case: the
 // same file by its SHA-256, and the same picture re-encoded, scaled, cropped a
 // little or mirrored by a perceptual hash. It compares pictures, never faces:
-// docs/duplicates.md has what it finds, how often it errs, and that two photos
-// of one person are as far apart as those of two.
+// docs/duplicates.md has what it finds, how often it errs, and how little it
+// tells people apart.
 package duplicate
 
 import (

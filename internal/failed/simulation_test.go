@@ -290,7 +290,12 @@ type simulatedModel string
 
 func (m simulatedModel) Hash() string            { return string(m) }
 func (simulatedModel) Manifest() *model.Manifest { return &model.Manifest{Use: model.Production} }
-func (simulatedModel) Estimate(photo []byte) (age.Estimate, error) {
+func (m simulatedModel) Look(photo []byte) (age.Estimate, string, error) {
+	e, err := m.estimate(photo)
+	return e, "", err
+}
+
+func (simulatedModel) estimate(photo []byte) (age.Estimate, error) {
 	if string(photo) == "no face" {
 		return age.Estimate{}, reason.New(reason.NoFace, nil)
 	}

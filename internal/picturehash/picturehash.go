@@ -5,7 +5,7 @@
 // It hashes pictures, not faces. Nothing is looked for on the picture, no
 // landmark aligns it, and what is kept is the signs of its coarsest waves of
 // light and dark: framing, light and background weigh as much as the person
-// does. docs/duplicates.md measures that it does not tell people apart.
+// does. docs/duplicates.md measures how little it tells people apart.
 //
 // The hash of a window is 256 bits: the signs of the 256 lowest frequencies of
 // the discrete cosine transform of its luma, after Zauner (2010, "Implementation
@@ -30,7 +30,7 @@ const Bits = 256
 // Threshold is the largest distance at which two pictures count as the same,
 // chosen by `make duplicates-study` on one half of its pictures; see
 // docs/duplicates.md for what it finds and how often it errs on the other.
-const Threshold = 40
+const Threshold = 36
 
 // version begins every hash as text; hashes of different versions do not
 // compare. Raise it with any change that moves a bit.
@@ -42,7 +42,8 @@ type Window [Bits / 64]uint64
 // windows are the parts of the picture that are hashed, as shares of its width
 // and height cut off at the left, top, right and bottom. The first is the whole
 // picture. A cropped copy is found where it comes near one of the others of its
-// original: they are laid where crops of 2 to 15 % most often fall.
+// original: a few of the crops of 2 to 15 % that there can be, and no more, since
+// each window adds to what is kept and to the false alarms.
 var windows = [...][4]float64{
 	{},
 	{.03, .03, .03, .03},

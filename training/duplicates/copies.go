@@ -28,6 +28,9 @@ var changes = []change{
 	{"brighter by 30 of 255", levels(1, 30)},
 	{"darker, to 70 %", levels(0.7, 0)},
 	{"mirrored", func(i image.Image, _ *rand.Rand) image.Image { return mirrored(i) }},
+	{"2 to 15 % cropped, evenly", croppedBetween(.02, .15, even)},
+	{"2 to 15 % cropped off one side", croppedBetween(.02, .15, oneSide)},
+	{"2 to 15 % cropped, anyhow", croppedBetween(.02, .15, anyhow)},
 	{"2 % cropped, evenly", cropped(.02, even)},
 	{"5 % cropped, evenly", cropped(.05, even)},
 	{"10 % cropped, evenly", cropped(.10, even)},
@@ -130,6 +133,13 @@ func oneSide(c float64, r *rand.Rand) (out [4]float64) {
 func anyhow(c float64, r *rand.Rand) [4]float64 {
 	x, y := r.Float64(), r.Float64()
 	return [4]float64{c * x, c * y, c * (1 - x), c * (1 - y)}
+}
+
+// croppedBetween crops by a share that is drawn.
+func croppedBetween(low, high float64, how cuts) func(image.Image, *rand.Rand) image.Image {
+	return func(i image.Image, r *rand.Rand) image.Image {
+		return cropped(low+(high-low)*r.Float64(), how)(i, r)
+	}
 }
 
 func cropped(c float64, how cuts) func(image.Image, *rand.Rand) image.Image {

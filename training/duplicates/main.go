@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	faces := flags.String("faces", "../shared/faces", "`folder` with folds.tsv, utkface/ and fgnet/")
 	selfies := flags.String("selfies", "events/selfies", "`folder` of whole photos")
-	copies := flags.Int("copies", 1000, "make copies of so many photos of each half")
+	copies := flags.Int("copies", 500, "make copies of so many photos of each half")
 	near := flags.String("near", "", "write the nearest pairs of different groups, as TSV, to `FILE`")
 	if err := flags.Parse(args); err != nil {
 		return err

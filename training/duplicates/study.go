@@ -67,7 +67,10 @@ type output struct {
 	Batch         []batchRow
 	People        peopleRow
 	Find          []findRow
-	HashUS        string
+	// None is the upper limit of false alarms among 10,000 photos if every pair
+	// that counts as one is one picture after all.
+	None   string
+	HashUS string
 }
 
 type methodRow struct {
@@ -352,6 +355,8 @@ func (s *study) inUse(first, second, same pairCount) {
 	rate := float64(o.FalseAlarms) / float64(o.Pairs)
 	high := poissonUpper(o.FalseAlarms) / float64(o.Pairs)
 	o.Rate, o.High = fmt.Sprintf("%.1e", rate), fmt.Sprintf("%.1e", high)
+	const pairs10k = 1 / aim
+	o.None = fmt.Sprintf("%.2g", poissonUpper(0)/float64(o.Pairs)*pairs10k)
 	for _, n := range []float64{1000, 10_000, 100_000} {
 		pairs := n * (n - 1) / 2
 		o.Batch = append(o.Batch, batchRow{fmt.Sprintf("%.0f", n), fmt.Sprintf("%.3g", pairs), fmt.Sprintf("%.2g", rate*pairs), fmt.Sprintf("%.2g", high*pairs)})
