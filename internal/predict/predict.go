@@ -94,12 +94,21 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 		}
 		h.Log.InfoContext(ctx, "photo", "code", result.Code, "model", result.Model, "ms", took.Milliseconds())
 		h.measure(m, result, took)
+		if p.Batch != "" {
+			result = named(result)
+		}
 		answer.Results = append(answer.Results, result)
 	}
 	if failed > 0 {
 		return casefile.Answer{}, &Failed{Photos: failed, Of: len(photos)}
 	}
 	return answer, nil
+}
+
+// named is what a batch is told of a photo. Step Functions keeps an answer of at
+// most 256 KiB, and needs no ages: quote reads the stored estimate.
+func named(r casefile.Result) casefile.Result {
+	return casefile.Result{Schema: r.Schema, Case: r.Case, N: r.N, Code: r.Code, Model: r.Model, Time: r.Time}
 }
 
 // handle is one photo from its name to its stored estimate. A panic is an
