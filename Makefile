@@ -24,6 +24,7 @@ CYCLONEDX := $(CACHE)/tools/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 VENV := $(CACHE)/venv
 CHECKOV := $(CACHE)/venv-checkov
 TORCH := $(CACHE)/venv-torch
+MOTO := $(CACHE)/venv-moto
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
 
@@ -55,7 +56,7 @@ train-build: ## build bin/training, as the training image has it
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
 
-FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction ReportFunction
 
 .PHONY: functions $(FUNCTIONS)
 functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
@@ -80,7 +81,7 @@ define need_compiler
 predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
 endef
 
-.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction build-ReportFunction
 build-PredictFunction:
 	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
 	$(call bootstrap,predict,1)
@@ -97,6 +98,9 @@ build-FailedFunction:
 
 build-OnboardFunction:
 	$(call bootstrap,onboard,0)
+
+build-ReportFunction:
+	$(call bootstrap,report,0)
 
 .PHONY: onnxruntime
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
@@ -216,6 +220,12 @@ bench-onboard: build ## send 200 customers to the local stack at once, all to be
 test-schemathesis: build $(SCHEMATHESIS) ## hold the API on the local stack to its OpenAPI file
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_SCHEMATHESIS='$(SCHEMATHESIS)' go test ./cmd/agequote -run '^TestOnboardConforms$$' -count 1 -timeout 15m -v
 
+# moto's server interprets the States language; the functions and S3 are the
+# local stack's.
+.PHONY: test-statemachine
+test-statemachine: build $(MOTO)/ready ## run the state machine of a batch, with the local functions behind it
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_MOTO='$(MOTO)/bin/moto_server' go test ./cmd/agequote -run '^TestStateMachine' -count 1 -timeout 15m -v
+
 .PHONY: bench
 COUNT ?= 10
 BENCH ?= .
@@ -271,8 +281,10 @@ check-tidy: ## go.mod and go.sum
 # Offline: sam needs a region, and neither credentials nor AWS.
 check-template: export AWS_DEFAULT_REGION := eu-west-1
 check-template: export SAM_CLI_TELEMETRY := 0
-check-template: $(VENV)/ready ## template.yaml and infra/: cfn-lint, hadolint, sam validate, sam build
+check-template: $(VENV)/ready ## template.yaml and infra/, with the state machine: cfn-lint, hadolint, sam validate, sam build
 	$(VENV)/bin/cfn-lint template.yaml infra/training.yaml
+	@mkdir -p build && infra/asl-template.sh infra/batch.asl.json >build/batch.template.json
+	$(VENV)/bin/cfn-lint build/batch.template.json
 	$(VENV)/bin/hadolint infra/training.Dockerfile
 	$(VENV)/bin/sam validate --lint
 	$(VENV)/bin/sam build --build-dir build/sam
@@ -320,6 +332,11 @@ $(VENV)/ready: infra/requirements.txt
 $(SCHEMATHESIS): infra/schemathesis.txt
 	python3 -m venv '$(CACHE)/venv-schemathesis'
 	'$(CACHE)/venv-schemathesis/bin/pip' install --quiet --disable-pip-version-check -r infra/schemathesis.txt
+	@touch $@
+
+$(MOTO)/ready: infra/moto.txt
+	python3 -m venv '$(MOTO)'
+	'$(MOTO)/bin/pip' install --quiet --disable-pip-version-check -r infra/moto.txt
 	@touch $@
 
 $(TORCH)/ready: training/bench/requirements.txt

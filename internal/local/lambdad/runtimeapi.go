@@ -22,6 +22,7 @@ const (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /2015-03-31/functions/{function}/invocations", s.serveInvoke)
+	mux.HandleFunc("GET /2015-03-31/functions/{function}/configuration", s.serveConfiguration)
 
 	runtime := instancePath + "{instance}/2018-06-01/runtime"
 	mux.HandleFunc("GET "+runtime+"/invocation/next", s.forInstance((*instance).serveNext))
