@@ -45,10 +45,10 @@ type Handler struct {
 	// ValuationDate is the day of every quote, for a batch that runs past
 	// midnight; zero: the day on which it is made.
 	ValuationDate time.Time
-	Metrics recorder
-	Version string // code version, for the stored objects
-	Now     func() time.Time
-	Log     *slog.Logger
+	Metrics       recorder
+	Version       string // code version, for the stored objects
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 // Outcome is one case's line in the answer of quote: where its quote stands,
