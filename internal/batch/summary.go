@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/agequote/agequote/internal/underwriting"
 )
 
 // SummarySchema is the version of Summary.
@@ -91,14 +93,17 @@ func (b Books) Count(o Outcome) int { return *b.of(o) }
 // Summary is what came of a batch. All but Times is the same for a run that was
 // broken off and taken up again.
 type Summary struct {
-	Schema   int            `json:"schema"`
-	Batch    About          `json:"batch"`
-	Books    Books          `json:"books"`
-	Codes    map[string]int `json:"codes"`    // of refused photos and failures
-	Reasons  map[string]int `json:"reasons"`  // of decisions; a case can have several
-	Premiums []Premiums     `json:"premiums"` // by currency
-	Ages     AgeFigures     `json:"ages"`
-	Groups   []Group        `json:"groups"`
+	Schema  int            `json:"schema"`
+	Batch   About          `json:"batch"`
+	Books   Books          `json:"books"`
+	Codes   map[string]int `json:"codes"`   // of refused photos and failures
+	Reasons map[string]int `json:"reasons"` // of decisions; a case can have several
+	// NotQuoted are the reasons of cases that are not quoted, but for those that
+	// change the price alone.
+	NotQuoted map[string]int `json:"reasons_not_quoted"`
+	Premiums  []Premiums     `json:"premiums"` // by currency
+	Ages      AgeFigures     `json:"ages"`
+	Groups    []Group        `json:"groups"`
 	// Dropped are the manifest's columns with too many values to be groups.
 	Dropped []string `json:"dropped_columns,omitempty"`
 	Times   *Times   `json:"times,omitempty"`
@@ -159,6 +164,7 @@ type Collector struct {
 	total      group
 	codes      map[string]int
 	reasons    map[string]int
+	notQuoted  map[string]int
 	currencies map[string]*histogram
 	gross      map[string]int64
 	groups     map[string]map[string]*group // by column and value
@@ -166,6 +172,7 @@ type Collector struct {
 	slowest    []Row
 	unhappy    []Row // refused and failed
 	widths     [maxWidth]int
+	spreads    [maxSpread * 10]int // premium at the high end over that at the low one, in tenths from 1
 }
 
 type group struct {
@@ -184,6 +191,10 @@ type point struct {
 	outcome            Outcome
 }
 
+// priceOnly are the reasons that change a price and keep nobody from a quote.
+var priceOnly = []underwriting.Code{underwriting.ClassBuild, underwriting.RatedBuild, underwriting.TobaccoRates, underwriting.ClassTobacco,
+	underwriting.RatedTobacco, underwriting.ClassAnswer, underwriting.RatedAnswer, underwriting.FlatExtra}
+
 // What the report shows of many.
 const (
 	maxPoints  = 1500
@@ -191,6 +202,7 @@ const (
 	maxUnhappy = 100
 	maxValues  = 40 // of a column that is a group
 	maxWidth   = 60 // years; wider intervals count there
+	maxSpread  = 9  // times from 1; what is more counts there
 )
 
 // bandStarts are the first ages of the age bands.
@@ -216,7 +228,7 @@ func bandOf(age float64) int {
 // NewCollector returns an empty collector.
 func NewCollector() *Collector {
 	return &Collector{
-		codes: map[string]int{}, reasons: map[string]int{}, currencies: map[string]*histogram{},
+		codes: map[string]int{}, reasons: map[string]int{}, notQuoted: map[string]int{}, currencies: map[string]*histogram{},
 		gross: map[string]int64{}, groups: map[string]map[string]*group{},
 	}
 }
@@ -232,6 +244,9 @@ func (c *Collector) Add(item Item, r Row) {
 	}
 	for code := range strings.FieldsSeq(r.Reasons) {
 		c.reasons[code]++
+		if r.Outcome != Quoted && !slices.Contains(priceOnly, underwriting.Code(code)) {
+			c.notQuoted[code]++
+		}
 	}
 	if r.GrossCents != nil {
 		if c.currencies[r.Currency] == nil {
@@ -242,6 +257,10 @@ func (c *Collector) Add(item Item, r Row) {
 	}
 	if r.Low != nil {
 		c.widths[min(maxWidth-1, int(*r.High-*r.Low))]++
+	}
+	if r.GrossLowCents != nil && r.GrossHighCents != nil && *r.GrossLowCents > 0 {
+		spread := float64(*r.GrossHighCents) / float64(*r.GrossLowCents)
+		c.spreads[min(len(c.spreads)-1, max(0, int((spread-1)*10)))]++
 	}
 	if r.Age != nil && r.DeclaredAge != nil {
 		c.plot(point{orderOf(r.Case), *r.DeclaredAge, *r.Age, r.Outcome})
@@ -369,7 +388,7 @@ func (c *Collector) slow(r Row) {
 // Summary returns what was added up; listed is the number of items as the
 // manifest was counted.
 func (c *Collector) Summary(about About) Summary {
-	s := Summary{Schema: SummarySchema, Batch: about, Books: c.total.books, Codes: c.codes, Reasons: c.reasons, Premiums: []Premiums{}, Ages: c.total.ages(), Groups: []Group{}}
+	s := Summary{Schema: SummarySchema, Batch: about, Books: c.total.books, Codes: c.codes, Reasons: c.reasons, NotQuoted: c.notQuoted, Premiums: []Premiums{}, Ages: c.total.ages(), Groups: []Group{}}
 	s.Books.Listed = about.Listed
 	for currency, h := range c.currencies {
 		s.Premiums = append(s.Premiums, Premiums{Currency: currency, N: h.n, GrossCents: c.gross[currency],
