@@ -14,8 +14,9 @@ import (
 	"github.com/agequote/agequote/internal/store"
 )
 
-// temporary is the folder of objects that are being written.
-const temporary = ".writing"
+// Writing is the folder, in a Store's, of what is being written. Create empties
+// it.
+const Writing = ".writing"
 
 // Store is a bucket in a folder that objects are written to, each once. What
 // stands under a name is whole, whenever the process was killed or the power
@@ -38,7 +39,7 @@ func Create(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open folder: %w", err)
 	}
-	if err := errors.Join(root.RemoveAll(temporary), root.Mkdir(temporary, 0o700)); err != nil {
+	if err := errors.Join(root.RemoveAll(Writing), root.Mkdir(Writing, 0o700)); err != nil {
 		return nil, errors.Join(fmt.Errorf("make room for new objects: %w", err), root.Close())
 	}
 	return &Store{Bucket: Bucket{root: root}}, nil
@@ -67,7 +68,7 @@ func (s *Store) PutIfAbsent(ctx context.Context, key string, body []byte) (err e
 	if len(body) == 0 {
 		return s.mark(name)
 	}
-	temp := filepath.Join(temporary, strconv.FormatInt(s.written.Add(1), 36))
+	temp := filepath.Join(Writing, strconv.FormatInt(s.written.Add(1), 36))
 	if err := s.writeFile(temp, body); err != nil {
 		return fmt.Errorf("write object: %w", err)
 	}
