@@ -47,6 +47,8 @@ by the same command: nothing is done twice.
 
   agequote batch events/manifest.csv --out build/batch
   agequote batch applications.csv --images photos --out batch-2026-11
+  agequote batch applications.csv --images photos --aws --stack agequote
+  agequote batch --aws --stack agequote --prefix uploads/
 
 The manifest is a CSV with a header: case,photo,age,sex,height_cm,weight_kg,tobacco,
 sum,term,market,consent_version,consent_time, and where wanted birth_date, product,
@@ -59,6 +61,11 @@ manifest, for another run into another DIR), summary.json, report.html, log.json
 and the cases, which replay, letter and whatif read. It holds what applicants
 declared, and is for its owner alone.
 
+With --aws the photos and applications go to the buckets of a deployment, and its
+state machine runs the batch: nothing is computed here. --prefix takes photos that
+are there already, of cases that exist. What is brought is found again, so a call
+that was broken off is taken up by the same call; the batch goes on meanwhile.
+
 Items that are refused, or failed with a code, are results. The exit status is 1
 where an item has no outcome.
 `,
@@ -70,7 +77,13 @@ where an item has no outcome.
 			fs.IntVar(&b.workers, "workers", runtime.NumCPU(), "photos at a time")
 			fs.StringVar(&b.valuation, "valuation-date", "", "date of valuation of every quote, `YYYY-MM-DD` (default: the day on which the batch begins)")
 			fs.BoolVar(&b.asJSON, "json", false, "print the summary as JSON")
+			var cloud awsBatch
+			cloud.register(fs)
 			return func(ctx context.Context, e *env, args []string) error {
+				if cloud.on {
+					cloud.env, cloud.images, cloud.out, cloud.asJSON = e, b.images, b.out, b.asJSON
+					return cloud.run(ctx, args)
+				}
 				if len(args) != 1 || b.out == "" || b.workers < 1 {
 					return usagef("batch: name one manifest, --out, and at least one worker")
 				}

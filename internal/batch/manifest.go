@@ -32,6 +32,8 @@ const (
 	PhotoUnreadable Code = "photo_unreadable" // the file cannot be opened, or is no file
 	Erased          Code = "erased"           // the case was erased, before or while the batch ran
 	GaveUp          Code = "gave_up"          // every try ended in an error; the log has it
+	CaseExists      Code = "case_exists"      // with other facts, or another consent
+	Stopped         Code = "stopped"          // the batch was, before the item was done
 )
 
 // sentences tell what happened, to whoever runs the batch.
@@ -41,6 +43,8 @@ var sentences = map[Code]string{
 	PhotoUnreadable: "The photo cannot be opened, or is no ordinary file.",
 	Erased:          "The case was erased.",
 	GaveUp:          "Processing gave up after several tries; the log tells why.",
+	CaseExists:      "The case exists with other facts or another consent; give this line an id of its own.",
+	Stopped:         "The batch was stopped before this item was done, by a person or because too many others failed.",
 }
 
 // Sentence returns the code's plain sentence. BadRow has none of its own: the
@@ -74,6 +78,7 @@ type Item struct {
 	Fields  []string          // of the line as it stood, in the order of the header
 	Raw     string            // the line itself where it has no fields
 	Problem *Problem
+	Upload  Upload // where the photo lies on AWS; zero in a batch without AWS
 }
 
 // Limits of a manifest.
