@@ -79,23 +79,23 @@ func (s *Server) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveConfiguration is Lambda's GetFunctionConfiguration, for the operator: the
-// settings that one who sends a function many items wants to know.
-func (s *Server) serveConfiguration(w http.ResponseWriter, r *http.Request) {
-	f := s.function(r.PathValue("function"))
-	if key, ok := callerKey(r); !ok || key != s.cfg.Operator {
-		refuse(w, http.StatusForbidden, "AccessDeniedException", "the caller may not perform lambda:GetFunctionConfiguration on this function")
-		return
+// serveSettings is Lambda's GetFunctionConfiguration and GetFunctionConcurrency,
+// for the operator: what one who sends a function many items wants to know.
+func (s *Server) serveSettings(of func(*function) map[string]any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if key, ok := callerKey(r); !ok || key != s.cfg.Operator {
+			refuse(w, http.StatusForbidden, "AccessDeniedException", "the caller may not look at this function")
+			return
+		}
+		f := s.function(r.PathValue("function"))
+		if f == nil {
+			refuse(w, http.StatusNotFound, "ResourceNotFoundException", "function not found: "+r.PathValue("function"))
+			return
+		}
+		body, _ := json.Marshal(of(f)) // texts and numbers always marshal
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body) // nobody is left to tell
 	}
-	if f == nil {
-		refuse(w, http.StatusNotFound, "ResourceNotFoundException", "function not found: "+r.PathValue("function"))
-		return
-	}
-	body, _ := json.Marshal(map[string]any{ // texts and numbers always marshal
-		"FunctionName": f.Name, "FunctionArn": f.ARN, "MemorySize": f.MemoryMB, "Timeout": int(f.Timeout.Seconds()),
-	})
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body) // nobody is left to tell
 }
 
 // answerSync runs one request and answers with what the function says. A
