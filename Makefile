@@ -29,7 +29,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/batch/*.html' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -115,6 +115,11 @@ train-parts: onnxruntime backbone $(if $(or $(GOMLX_BACKEND),$(filter-out linux-
 .PHONY: demo
 demo: build ## send a selfie through the local stack; another one with PHOTO=file
 	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
+
+.PHONY: batch
+MANIFEST ?= events/manifest.csv
+batch: build ## quote the applications of MANIFEST, by default the sample's, into build/batch; IMAGES is the folder of its photos
+	bin/agequote batch '$(MANIFEST)' --out build/batch $(if $(IMAGES),--images '$(IMAGES)')
 
 # FACES holds UTKFace and FG-NET, which are not in the project.
 FACES ?= ../shared/faces
