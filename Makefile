@@ -21,6 +21,7 @@ VENV := $(CACHE)/venv
 TORCH := $(CACHE)/venv-torch
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
+BENCH_PYTHON := $(CACHE)/venv-bench
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
 
@@ -229,6 +230,13 @@ PAST ?= 1000000
 bench-whatif: ## decide PAST past cases again on two processors; the file of a million takes 1.3 GB of TMPDIR
 	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(PAST)
 
+.PHONY: bench-batch
+PHOTOS ?= 200
+ROUNDS ?= 3
+bench-batch: build $(BENCH_PYTHON)/ready ## photos a second of agequote batch, Python on ONNX Runtime and PyTorch by turns on two cores, on IMAGES or made photos; 2 GB of wheels
+	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
+		--photos $(PHOTOS) --rounds $(ROUNDS) $(if $(IMAGES),--images '$(IMAGES)')
+
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
 	go run ./training speed --python '$(TORCH)/bin/python'
@@ -301,6 +309,11 @@ $(SCHEMATHESIS): infra/schemathesis.txt
 $(TORCH)/ready: training/bench/requirements.txt
 	python3 -m venv '$(TORCH)'
 	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
+	@touch $@
+
+$(BENCH_PYTHON)/ready: bench/python/requirements.txt
+	python3 -m venv '$(BENCH_PYTHON)'
+	'$(BENCH_PYTHON)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements.txt
 	@touch $@
 
 $(PYMORT)/ready: internal/premium/testdata/requirements.txt
