@@ -73,7 +73,7 @@ class Reader:
         face = self.detect(img)
         if face is None:
             return "no_face", None
-        crop = np.asarray(align(img, face), np.uint8)[None]
+        crop = np.array(align(img, face), np.uint8)[None]
         return "ok", median(self.run(self.age, crop)[0][0])
 
     def detect(self, img):

@@ -166,24 +166,14 @@ func (r *Row) price(f underwriting.Facts, q *casefile.Quote) error {
 
 // duplicates names the other cases that have this photo.
 func duplicates(ctx context.Context, s caseStore, item Item) (string, error) {
-	type others struct {
-		Of []struct {
-			Case string `json:"case"`
-		} `json:"of"`
-	}
-	key := fmt.Sprintf("%sphotos/%04d/duplicates.json", casefile.Prefix(item.Case), item.N)
-	found, err := cases.Read[others](ctx, s, key)
+	found, err := cases.Read[casefile.Duplicates](ctx, s, casefile.DuplicatesKey(item.Case, item.N))
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read duplicates: %w", err)
 	}
-	names := make([]string, len(found.Object.Of))
-	for i, of := range found.Object.Of {
-		names[i] = of.Case
-	}
-	return strings.Join(names, " "), nil
+	return strings.Join(found.Object.Cases(), " "), nil
 }
 
 // chunk is how many items EachRow holds.
