@@ -27,6 +27,7 @@ TORCH := $(CACHE)/venv-torch
 MOTO := $(CACHE)/venv-moto
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
+BENCH_PYTHON := $(CACHE)/venv-bench
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
 
@@ -35,7 +36,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/batch/*.html' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -125,6 +126,11 @@ train-parts: onnxruntime backbone $(if $(or $(GOMLX_BACKEND),$(filter-out linux-
 demo: build ## send a selfie through the local stack; another one with PHOTO=file
 	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
 
+.PHONY: batch
+MANIFEST ?= events/manifest.csv
+batch: build ## quote the applications of MANIFEST, by default the sample's, into build/batch; IMAGES is the folder of its photos
+	bin/agequote batch '$(MANIFEST)' --out build/batch $(if $(IMAGES),--images '$(IMAGES)')
+
 # FACES holds UTKFace and FG-NET, which are not in the project.
 FACES ?= ../shared/faces
 RECIPE ?= transfer
@@ -211,6 +217,14 @@ train-kill: train-parts ## kill five training runs at random steps, and take eac
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
+# S3 fails one request in ten, functions are killed, the disk fills, events come
+# twice and late, the model is replaced; and the handlers alone on wrong clocks.
+.PHONY: faults
+faults: build ## send UPLOADS uploads while everything breaks, by SEED; the books have to balance
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),10000) AGEQUOTE_SEED=$(or $(SEED),1) \
+		go test ./cmd/agequote -run '^TestFaults$$' -count 1 -timeout 2h -v
+	AGEQUOTE_SIMULATE=$(or $(UPLOADS),10000) AGEQUOTE_SEED=$(or $(SEED),1) go test ./internal/failed -run '^TestSimulation$$' -count 1 -v
+
 .PHONY: bench-onboard
 bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
@@ -238,6 +252,13 @@ bench: build $(BENCHSTAT) ## run the benchmarks, COUNT times each, those that ma
 PAST ?= 1000000
 bench-whatif: ## decide PAST past cases again on two processors; the file of a million takes 1.3 GB of TMPDIR
 	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(PAST)
+
+.PHONY: bench-batch
+PHOTOS ?= 200
+ROUNDS ?= 3
+bench-batch: build $(BENCH_PYTHON)/ready ## photos a second of agequote batch, Python on ONNX Runtime and PyTorch by turns on two cores, on IMAGES or made photos; 2 GB of wheels
+	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
+		--photos $(PHOTOS) --rounds $(ROUNDS) $(if $(IMAGES),--images '$(IMAGES)')
 
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
@@ -342,6 +363,11 @@ $(MOTO)/ready: infra/moto.txt
 $(TORCH)/ready: training/bench/requirements.txt
 	python3 -m venv '$(TORCH)'
 	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
+	@touch $@
+
+$(BENCH_PYTHON)/ready: bench/python/requirements.txt
+	python3 -m venv '$(BENCH_PYTHON)'
+	'$(BENCH_PYTHON)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements.txt
 	@touch $@
 
 $(PYMORT)/ready: internal/premium/testdata/requirements.txt

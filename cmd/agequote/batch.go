@@ -416,14 +416,7 @@ func (b *batchDesk) tables(ctx context.Context) (c *batch.Collector, err error) 
 		return nil, err
 	}
 	c = batch.NewCollector()
-	err = b.work.Walk(func(item batch.Item) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		row, err := batch.RowOf(ctx, b.store, item)
-		if err != nil {
-			return fmt.Errorf("line %d of the manifest: %w", item.Row, err)
-		}
+	err = batch.EachRow(ctx, b.store, b.work.Walk, 2*b.workers, func(item batch.Item, row batch.Row) error {
 		c.Add(item, row)
 		return errors.Join(table.Write(row), failures.Write(item, row))
 	})

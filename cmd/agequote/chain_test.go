@@ -64,6 +64,12 @@ func (b *lockedBuffer) String() string {
 // `make functions` built. Parameters come as NAME=value.
 func startChain(t *testing.T, parameters ...string) *chain {
 	t.Helper()
+	return startChainWith(t, func(*local.Options) {}, parameters...)
+}
+
+// startChainWith is startChain with other options of the stack.
+func startChainWith(t *testing.T, change func(*local.Options), parameters ...string) *chain {
+	t.Helper()
 	functions, err := filepath.Abs("../../build")
 	if err != nil {
 		t.Fatal(err)
@@ -80,14 +86,17 @@ func startChain(t *testing.T, parameters ...string) *chain {
 		overrides[name] = value
 	}
 	c := &chain{log: new(lockedBuffer)}
-	c.Stack, err = local.Start(t.Context(), local.Options{
+	options := local.Options{
 		Template:    "../../template.yaml",
 		Parameters:  overrides,
 		Functions:   functions,
-		Dir:         t.TempDir(),
 		RetryWait:   50 * time.Millisecond,
 		FunctionLog: c.log,
-	})
+	}
+	if change(&options); options.Dir == "" {
+		options.Dir = t.TempDir()
+	}
+	c.Stack, err = local.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func (c *Collector) widthPlot() template.HTML {
 func (c *Collector) spreadPlot() template.HTML {
 	for _, n := range c.spreads {
 		if n > 0 {
-			return bars("Premium at the high end over that at the low end", c.spreads[:], scale{from: 1, step: .1, tick: 1, unit: "times"},
+			return bars("Premium at the high end over that at the low end", c.spreads[:], scale{from: 1, step: .25, tick: 1, unit: "times"},
 				"premium at the high end over that at the low end", "cases")
 		}
 	}

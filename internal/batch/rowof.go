@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/reason"
@@ -164,22 +166,57 @@ func (r *Row) price(f underwriting.Facts, q *casefile.Quote) error {
 
 // duplicates names the other cases that have this photo.
 func duplicates(ctx context.Context, s caseStore, item Item) (string, error) {
-	type others struct {
-		Of []struct {
-			Case string `json:"case"`
-		} `json:"of"`
-	}
-	key := fmt.Sprintf("%sphotos/%04d/duplicates.json", casefile.Prefix(item.Case), item.N)
-	found, err := cases.Read[others](ctx, s, key)
+	found, err := cases.Read[casefile.Duplicates](ctx, s, casefile.DuplicatesKey(item.Case, item.N))
 	if errors.Is(err, store.ErrNotFound) {
 		return "", nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read duplicates: %w", err)
 	}
-	names := make([]string, len(found.Object.Of))
-	for i, of := range found.Object.Of {
-		names[i] = of.Case
+	return strings.Join(found.Object.Cases(), " "), nil
+}
+
+// chunk is how many items EachRow holds.
+const chunk = 512
+
+// EachRow calls do with every item that walk gives and its row, in walk's order.
+// Rows are read so many at a time; what is held does not grow with their number.
+func EachRow(ctx context.Context, s caseStore, walk func(do func(Item) error) error, workers int, do func(Item, Row) error) error {
+	items := make([]Item, 0, chunk)
+	rows := make([]Row, chunk)
+	flush := func() error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(max(1, workers))
+		for i, item := range items {
+			group.Go(func() (err error) {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if rows[i], err = RowOf(ctx, s, item); err != nil {
+					return fmt.Errorf("line %d of the manifest: %w", item.Row, err)
+				}
+				return nil
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		for i, item := range items {
+			if err := do(item, rows[i]); err != nil {
+				return err
+			}
+		}
+		items = items[:0]
+		return nil
 	}
-	return strings.Join(names, " "), nil
+	err := walk(func(item Item) error {
+		if items = append(items, item); len(items) < chunk {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
 }

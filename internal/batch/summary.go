@@ -172,7 +172,7 @@ type Collector struct {
 	slowest    []Row
 	unhappy    []Row // refused and failed
 	widths     [maxWidth]int
-	spreads    [maxSpread * 10]int // premium at the high end over that at the low one, in tenths from 1
+	spreads    [maxSpread * 4]int // premium at the high end over that at the low one, in quarters from 1
 }
 
 type group struct {
@@ -260,7 +260,7 @@ func (c *Collector) Add(item Item, r Row) {
 	}
 	if r.GrossLowCents != nil && r.GrossHighCents != nil && *r.GrossLowCents > 0 {
 		spread := float64(*r.GrossHighCents) / float64(*r.GrossLowCents)
-		c.spreads[min(len(c.spreads)-1, max(0, int((spread-1)*10)))]++
+		c.spreads[min(len(c.spreads)-1, max(0, int((spread-1)*4)))]++
 	}
 	if r.Age != nil && r.DeclaredAge != nil {
 		c.plot(point{orderOf(r.Case), *r.DeclaredAge, *r.Age, r.Outcome})

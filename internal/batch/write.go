@@ -14,7 +14,7 @@ import (
 
 // rowGroup is how many rows of a Parquet file are held in memory before they
 // are written.
-const rowGroup = 10_000
+const rowGroup = 5_000
 
 // TimeColumns are those that differ between two runs of the same batch: the
 // time taken, and the hashes of objects that hold a time or a salt. All others

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/picturehash"
 )
 
 // Picture is one photo of a case, as its stored estimate has it.
@@ -17,7 +18,7 @@ type Picture struct {
 	Case  string
 	N     int
 	Photo string // "sha256:..." of the bytes; empty: no file was read
-	Hash  string // Hash.String of the picture; empty: refused before it was decoded
+	Hash  string // picturehash.Hash of the picture; empty: no face was read from it
 }
 
 // Of returns the picture that an estimate was read from.
@@ -40,19 +41,49 @@ func (p Picture) compare(o Picture) int {
 // Find returns every pair of photos of different cases that are the same file
 // or the same picture, ordered by case and number. The same pictures in another
 // order give the same matches. A photo of the same case is a retake and no
-// match.
+// match. A hash that cannot be read counts as none.
 func Find(pictures []Picture) []Match {
 	sorted := slices.Clone(pictures)
 	slices.SortFunc(sorted, Picture.compare)
-	var out []Match
-	for i, a := range sorted {
-		for _, b := range sorted[i+1:] {
-			if a.Case == b.Case {
-				continue
-			}
-			if a.Photo != "" && a.Photo == b.Photo {
+	out := sameFiles(sorted)
+	out = append(out, samePictures(sorted, picturehash.Threshold)...)
+	slices.SortFunc(out, func(x, y Match) int {
+		// The same file is the same picture too: it comes first, and stays.
+		return cmp.Or(x.A.compare(y.A), x.B.compare(y.B), cmp.Compare(x.Kind, y.Kind))
+	})
+	return slices.CompactFunc(out, func(x, y Match) bool { return x.A.compare(y.A) == 0 && x.B.compare(y.B) == 0 })
+}
+
+// sameFiles returns the pairs of the same file.
+func sameFiles(sorted []Picture) (out []Match) {
+	byFile := map[string][]Picture{}
+	for _, b := range sorted {
+		if b.Photo == "" {
+			continue
+		}
+		for _, a := range byFile[b.Photo] {
+			if a.Case != b.Case {
 				out = append(out, Match{A: a, B: b, Kind: casefile.SameFile})
 			}
+		}
+		byFile[b.Photo] = append(byFile[b.Photo], b)
+	}
+	return out
+}
+
+// samePictures returns the pairs whose hashes lie within the threshold.
+func samePictures(sorted []Picture, threshold int) (out []Match) {
+	var hashes []picturehash.Hash
+	var of []int // the picture of each hash
+	for i, p := range sorted {
+		if h, err := picturehash.Parse(p.Hash); err == nil {
+			hashes, of = append(hashes, h), append(of, i)
+		}
+	}
+	for _, pair := range near(hashes, threshold) {
+		a, b := sorted[of[pair.a]], sorted[of[pair.b]]
+		if a.Case != b.Case {
+			out = append(out, Match{A: a, B: b, Kind: casefile.SamePicture, Distance: pair.distance})
 		}
 	}
 	return out

@@ -46,6 +46,9 @@ func (m *Marker) Batch(ctx context.Context, pictures []Picture) (int, error) {
 			return marked, err
 		}
 		any, err := m.write(ctx, p, append(indexed, found[p]...))
+		if errors.Is(err, cases.ErrErased) {
+			continue // since its photo was read
+		}
 		if err != nil {
 			return marked, err
 		}
@@ -116,6 +119,9 @@ func (m *Marker) indexed(ctx context.Context, p Picture) ([]casefile.Duplicate, 
 func (m *Marker) write(ctx context.Context, p Picture, of []casefile.Duplicate) (bool, error) {
 	if len(of) == 0 {
 		return false, nil
+	}
+	if err := cases.Alive(ctx, m.Cases, p.Case); err != nil {
+		return false, err
 	}
 	body, err := cases.Encode(casefile.Duplicates{
 		Schema: casefile.Schema, Case: p.Case, N: p.N, Of: order(of),

@@ -254,7 +254,7 @@ func photosOf(ctx context.Context, s interface {
 // pass does every step once, and tells whether there was anything to do.
 func (e *Eraser) pass(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
 	steps := []func(context.Context, casefile.Tombstone) (bool, error){
-		e.takeNames, e.redactObjects, e.removePhotos, e.removeMarkers,
+		e.takeNames, e.removeIndex, e.redactObjects, e.removePhotos, e.removeMarkers,
 	}
 	for _, step := range steps {
 		did, err := step(ctx, t)
@@ -296,7 +296,7 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 
 	var names []string
 	for n := 1; n <= lastPhoto; n++ {
-		names = append(names, casefile.EstimateKey(t.Case, n), casefile.QuoteKey(t.Case, casefile.PhotoCause(n)))
+		names = append(names, casefile.EstimateKey(t.Case, n), casefile.DuplicatesKey(t.Case, n), casefile.QuoteKey(t.Case, casefile.PhotoCause(n)))
 	}
 	for n := 1; n <= lastApplication; n++ {
 		names = append(names, casefile.QuoteKey(t.Case, casefile.FactsCause(n)))
@@ -417,6 +417,46 @@ func (e *Eraser) removePhotos(ctx context.Context, t casefile.Tombstone) (bool, 
 		return false, err
 	}
 	return len(versions) > 0, e.removeVersions(ctx, e.Photos, versions)
+}
+
+// removeIndex removes the case's entries in the index of all photos: those that
+// its estimates name, which are redacted after that. One that was written by
+// work that began before the tombstone and never came to an estimate is left to
+// expiry, which goes through the whole index.
+func (e *Eraser) removeIndex(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
+	versions, err := e.Cases.Versions(ctx, casefile.PhotosPrefix(t.Case))
+	if err != nil {
+		return false, fmt.Errorf("list estimates: %w", err)
+	}
+	for _, v := range versions {
+		if v.Marker || path.Base(v.Key) != "estimate.json" {
+			continue
+		}
+		body, err := e.Cases.GetVersion(ctx, v.Key, v.ID, maxObject)
+		if errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read estimate: %w", err)
+		}
+		var read struct{ Photo string }
+		if json.Unmarshal(body, &read) != nil || read.Photo == "" {
+			continue // redacted, or none of ours
+		}
+		entry := casefile.PhotoIndexKey(read.Photo, t.Case, number(path.Base(path.Dir(v.Key))))
+		if _, _, ok := casefile.ParsePhotoIndexKey(entry); !ok {
+			continue
+		}
+		entries, err := e.Cases.Versions(ctx, entry)
+		if err != nil {
+			return false, fmt.Errorf("list index: %w", err)
+		}
+		if err := e.removeVersions(ctx, e.Cases, entries); err != nil {
+			return false, err
+		}
+		changed = changed || len(entries) > 0
+	}
+	return changed, nil
 }
 
 func (e *Eraser) removeMarkers(ctx context.Context, t casefile.Tombstone) (bool, error) {

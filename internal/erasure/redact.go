@@ -52,6 +52,11 @@ var kinds = []kind{
 		keeps: about.and(shape{"code": nil, "model": nil, "model_use": nil, "application": nil}),
 	},
 	{
+		// That a photo was sent elsewhere too is why a person looked at the case.
+		name: regexp.MustCompile(`^photos/\d{4}/duplicates\.json$`), removes: []string{PhotoHashes},
+		keeps: about,
+	},
+	{
 		name:  regexp.MustCompile(`^(photos/\d{4}/failure|failures/[a-z]+-\d{4})\.json$`),
 		keeps: about.and(shape{"stage": nil, "condition": nil, "tries": nil, "record": nil}),
 	},

@@ -59,15 +59,14 @@ var detectSides = []int{320, 640, 1280}
 //
 // Source of the decoding: libfacedetection.train, and OpenCV's FaceDetectorYN.
 func Detect(net Network, p *Picture) ([]Box, error) {
-	w, h := p.Size()
 	last := 0
 	for _, side := range detectSides {
-		f := (max(w, h) + side - 1) / side
+		f := p.factor(side)
 		if f == last {
 			continue // the photo is no larger: the same look again
 		}
 		last = f
-		boxes, err := detectAt(net, p.Region(image.Rect(0, 0, w, h), f), f)
+		boxes, err := detectAt(net, p.small(side), f)
 		if err != nil || len(boxes) > 0 {
 			return boxes, err
 		}

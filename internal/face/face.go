@@ -26,6 +26,7 @@ const Size = 224
 // Face is the one face of a photo.
 type Face struct {
 	Crop    *image.RGBA // Size x Size, upright and aligned, opaque
+	Small   *image.RGBA // the whole upright photo, reduced to at most 320 px a side; read only
 	Box     Box         // where the face lies in the upright photo
 	Width   int         // of the upright photo, in pixels
 	Height  int
@@ -66,7 +67,7 @@ func (r *Reader) Read(photo []byte) (*Face, error) {
 
 	crop := Align(pic, box.Landmarks)
 	w, h := pic.Size()
-	f := &Face{Crop: crop, Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
+	f := &Face{Crop: crop, Small: pic.small(detectSides[0]), Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
 	if err := bounds.check(f.Quality); err != nil {
 		return nil, err
 	}

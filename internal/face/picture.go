@@ -11,6 +11,11 @@ import (
 type Picture struct {
 	img         image.Image
 	orientation int // EXIF, 1 to 8
+
+	// The first of the whole photo's reductions, which the detector and the
+	// perceptual hash share. It makes a Picture one goroutine's.
+	reduced   *image.RGBA
+	reducedBy int
 }
 
 // NewPicture wraps an upright image.
@@ -33,6 +38,27 @@ func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
 	r = r.Intersect(image.Rect(0, 0, w, h))
 	src := unrotate(r, w, h, p.orientation).Add(p.img.Bounds().Min)
 	return rotate(reduce(p.img, src, f), p.orientation)
+}
+
+// small returns the whole photo, reduced by the whole number that brings the
+// longer side to at most side pixels. Nobody may write to it.
+func (p *Picture) small(side int) *image.RGBA {
+	w, h := p.Size()
+	f := p.factor(side)
+	if p.reduced != nil && p.reducedBy == f {
+		return p.reduced
+	}
+	img := p.Region(image.Rect(0, 0, w, h), f)
+	if p.reduced == nil {
+		p.reduced, p.reducedBy = img, f
+	}
+	return img
+}
+
+// factor returns by which whole number small reduces.
+func (p *Picture) factor(side int) int {
+	w, h := p.Size()
+	return (max(w, h) + side - 1) / side
 }
 
 // unrotate maps a rectangle of the upright w x h photo to the stored picture.

@@ -135,6 +135,7 @@ var german = &catalogue{
 		underwriting.AnswerDecline:     "Die Antwort auf eine Frage bedeutet, dass wir diesen Schutz nicht anbieten können.",
 		underwriting.RatingOverLimit:   "Die Risiken zusammen liegen jenseits der Grenze für diesen Schutz.",
 		underwriting.Stopped:           "Beiträge per Computer sind zurzeit angehalten; ein Mensch sieht sich jeden Antrag an.",
+		underwriting.DuplicatePhoto:    "Das Foto wurde auch mit einem anderen Antrag geschickt; ein Mensch sieht es sich an.",
 	},
 	thousands: ".", decimal: ",",
 }

@@ -52,6 +52,10 @@ type Options struct {
 	RetryWait   time.Duration // before each retry; 0: Lambda's 1 and 2 minutes
 	Concurrency int           // instances of a function that reserves none; 0: one for each processor
 
+	// Front returns the address at which the functions find S3, given its own: a
+	// trial puts a proxy that fails in between (package faultproxy). Nil: S3's own.
+	Front func(s3 string) (string, error)
+
 	FunctionLog io.Writer    // what functions print, each line after the function's name; nil: discarded
 	Log         *slog.Logger // nil: discarded
 }
@@ -61,6 +65,7 @@ type Stack struct {
 	options  Options
 	template *samtemplate.Template
 	gateway  *gateway.Gateway
+	front    string // where the functions find it
 	lambda   *lambdad.Server
 	apis     map[string]*api // by logical id
 	ready    chan struct{}   // closed once events may be passed on
@@ -115,6 +120,11 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	if err := s.startS3(ctx, o); err != nil {
 		return nil, err
+	}
+	if s.front = s.gateway.Endpoint; o.Front != nil {
+		if s.front, err = o.Front(s.front); err != nil {
+			return nil, fmt.Errorf("put something in front of S3: %w", err)
+		}
 	}
 	if err := s.startLambda(ctx); err != nil {
 		return nil, err
@@ -229,7 +239,7 @@ func (s *Stack) startLambda(ctx context.Context) error {
 // lambdaFunction puts a function of the template as the Lambda server takes it.
 func (s *Stack) lambdaFunction(f samtemplate.Function) lambdad.Function {
 	role, _ := s.gateway.Role(f.LogicalID) // startS3 made one for each function
-	env := append(s.clientEnv(role), "AWS_ENDPOINT_URL_S3="+s.gateway.Endpoint)
+	env := append(s.clientEnv(role), "AWS_ENDPOINT_URL_S3="+s.front)
 	for name, text := range f.Environment {
 		env = append(env, name+"="+text)
 	}
@@ -313,6 +323,22 @@ func (s *Stack) Region() string { return s.options.Region }
 
 // Admin returns the credentials of the operator, who may do anything.
 func (s *Stack) Admin() aws.Credentials { return s.gateway.Operator }
+
+// Role is the role of a function, as the S3 server knows it.
+type Role struct {
+	Name        string // the function's logical id
+	Credentials aws.Credentials
+}
+
+// Roles returns the roles of all functions, for trials of what they may do.
+func (s *Stack) Roles() []Role {
+	var out []Role
+	for _, f := range s.template.Functions {
+		credentials, _ := s.gateway.Role(f.LogicalID) // startS3 made one for each
+		out = append(out, Role{f.LogicalID, credentials})
+	}
+	return out
+}
 
 // Env returns the variables, NAME=value, with which the AWS SDK and its command
 // line talk to the stack as the operator.

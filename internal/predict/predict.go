@@ -16,6 +16,7 @@ import (
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/duplicate"
 	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/metrics"
@@ -41,7 +42,9 @@ type (
 
 // Estimator is a loaded model.
 type Estimator interface {
-	Estimate(photo []byte) (age.Estimate, error)
+	// Look returns the age on a photo and the perceptual hash of the whole
+	// picture.
+	Look(photo []byte) (age.Estimate, string, error)
 	Hash() string
 	Manifest() *model.Manifest
 }
@@ -146,6 +149,10 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 	if err != nil {
 		return casefile.Result{}, err
 	}
+	// Before the estimate: whoever finds that finds these too.
+	if err := h.compare(ctx, estimate); err != nil {
+		return casefile.Result{}, fmt.Errorf("look for duplicates: %w", err)
+	}
 	body, err := cases.Encode(estimate)
 	if err != nil {
 		return casefile.Result{}, err
@@ -155,6 +162,21 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 		return casefile.Result{}, fmt.Errorf("write estimate: %w", err)
 	}
 	return stored.Object, errIfErased(stored.Erased)
+}
+
+// compare enters a photo that was read into the index of files, and records
+// what other cases it was sent with. In a batch that is left to its own step:
+// it knows all photos of the batch, whichever was read first. A refused photo
+// is quoted on nothing and compared with nothing.
+func (h *Handler) compare(ctx context.Context, e casefile.Estimate) error {
+	if e.Code != reason.OK {
+		return nil
+	}
+	m := duplicate.Marker{Cases: h.Cases, Version: h.Version, Now: h.Now}
+	if e.Batch != "" {
+		return m.Enter(ctx, duplicate.Of(e))
+	}
+	return m.File(ctx, duplicate.Of(e))
 }
 
 // errIfErased is for what stands under an estimate's name: a case that was
@@ -204,7 +226,7 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	}
 	e.Photo = digest.Of(photo)
 
-	e.Estimate, e.MS, err = h.read(m, photo)
+	e.Estimate, e.Picture, e.MS, err = h.look(m, photo)
 	switch code := reason.Of(err); code {
 	case reason.OK:
 		e.Code, e.Message = code, code.Sentence()
@@ -216,21 +238,21 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	}
 }
 
-// read estimates the age, and says in how many milliseconds.
-func (h *Handler) read(m Estimator, photo []byte) (age.Estimate, int64, error) {
+// look estimates the age, and says in how many milliseconds.
+func (h *Handler) look(m Estimator, photo []byte) (e age.Estimate, picture string, ms int64, err error) {
 	if h.Room != nil {
 		h.Room <- struct{}{}
 		defer func() { <-h.Room }() // a panic in a codec, too
 	}
 	started := h.Now()
-	e, err := m.Estimate(photo)
-	return e, h.Now().Sub(started).Milliseconds(), err
+	e, picture, err = m.Look(photo)
+	return e, picture, h.Now().Sub(started).Milliseconds(), err
 }
 
 // refuse makes the estimate a refusal.
 func refuse(e casefile.Estimate, code reason.Code) casefile.Estimate {
 	e.Code, e.Message = code, code.Sentence()
-	e.Estimate = age.Estimate{}
+	e.Estimate, e.Picture = age.Estimate{}, ""
 	return e
 }
 

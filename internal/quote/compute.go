@@ -20,7 +20,9 @@ type Input struct {
 	Facts       underwriting.Facts
 	// Estimate is nil without a photo; a refused one, whose ages are nil,
 	// counts as none.
-	Estimate      *age.Estimate
+	Estimate *age.Estimate
+	// Duplicates are the other cases that the photo was sent with.
+	Duplicates    []string
 	ValuationDate time.Time // its date counts, in its own location
 	// RulesDate is the day whose product counts, for a trial of rules that come
 	// into force later; zero is the valuation date. Ages are those at the
@@ -226,7 +228,7 @@ func (in Input) evidence() *underwriting.Evidence {
 	if e == nil || e.Age == nil || e.Low == nil || e.High == nil {
 		return nil
 	}
-	return &underwriting.Evidence{Age: *e.Age, Low: *e.Low, High: *e.High}
+	return &underwriting.Evidence{Age: *e.Age, Low: *e.Low, High: *e.High, Duplicates: in.Duplicates}
 }
 
 func (in Input) mode(p *underwriting.Product) string {

@@ -204,6 +204,9 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 	}
 	if ok {
 		in.useEstimate(estimate)
+		if err := h.useDuplicates(ctx, &in, estimate.Object.N); err != nil {
+			return cases.Stored[casefile.Quote]{}, err
+		}
 	}
 	if !h.ValuationDate.IsZero() {
 		in.ValuationDate = h.ValuationDate
@@ -243,6 +246,22 @@ func (in *Input) useEstimate(e cases.Stored[casefile.Estimate]) {
 	in.ModelUse = e.Object.ModelUse
 	in.Inputs.Estimate = e.Key
 	in.Hashes.Estimate, in.Hashes.Photo, in.Hashes.Model = e.Hash, e.Object.Photo, e.Object.Model
+}
+
+// useDuplicates adds what other cases photo n was sent with, if any.
+func (h *Handler) useDuplicates(ctx context.Context, in *Input, n int) error {
+	d, err := cases.Read[casefile.Duplicates](ctx, h.Cases, casefile.DuplicatesKey(in.Case, n))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read duplicates: %w", err)
+	case d.Erased:
+		return cases.ErrErased
+	}
+	in.Duplicates = d.Object.Cases()
+	in.Inputs.Duplicates, in.Hashes.Duplicates = d.Key, d.Hash
+	return nil
 }
 
 // latestQuote returns the name of the case's newest quote, "" where it has none.

@@ -181,10 +181,28 @@ func (p *replaying) inputs(ctx context.Context) error {
 	p.hash("estimate", q.Hashes.Estimate, estimate.Hash)
 	p.hash("photo", q.Hashes.Photo, e.Photo)
 	p.hash("model", q.Hashes.Model, e.Model)
+	if err := p.duplicates(ctx, q); err != nil {
+		return err
+	}
 	if p.in.Estimate, err = p.interval(ctx, e); err != nil {
 		return err
 	}
 	return p.photo(ctx, e)
+}
+
+// duplicates reads what other cases the quote's photo was sent with. A quote
+// that names none was made before any were known.
+func (p *replaying) duplicates(ctx context.Context, q casefile.Quote) error {
+	if q.Inputs.Duplicates == "" {
+		return nil
+	}
+	d, err := cases.Read[casefile.Duplicates](ctx, p.Cases, q.Inputs.Duplicates)
+	if err != nil {
+		return fmt.Errorf("read duplicates: %w", err)
+	}
+	p.in.Duplicates, p.in.Hashes.Duplicates = d.Object.Cases(), d.Hash
+	p.hash("duplicates", q.Hashes.Duplicates, d.Hash)
+	return nil
 }
 
 // interval makes the interval of the stored distribution again, and returns the

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/agequote/agequote/internal/premium"
@@ -23,6 +24,8 @@ const challengeAge = 25
 // interval around it.
 type Evidence struct {
 	Age, Low, High float64
+	// Duplicates are the other cases that the photo was sent with.
+	Duplicates []string
 }
 
 // AgeSource says where the age that is priced came from.
@@ -214,6 +217,9 @@ func (d *decider) photo() {
 	}
 	if width := tenths(e.High - e.Low); width > p.MaxIntervalWidth {
 		d.add(Refer, AgeUncertain, ruleWidth, years(width), years(p.MaxIntervalWidth))
+	}
+	if len(e.Duplicates) > 0 && !p.Photo.IgnoreDuplicates {
+		d.add(Refer, DuplicatePhoto, ruleDuplicate, strings.Join(e.Duplicates, " "), "no other case")
 	}
 }
 

@@ -36,6 +36,8 @@ const (
 	RatingOverLimit Code = "rating_over_limit" // the ratings together pass the product's limit
 
 	Stopped Code = "stopped" // quoting is stopped, so that a person looks at every case
+
+	DuplicatePhoto Code = "duplicate_photo" // the photo was sent with another case too
 )
 
 // sentences say each code in plain words. They hold no numbers: the value and
@@ -67,6 +69,7 @@ var sentences = map[Code]string{
 	AnswerDecline:     "The answer to a question means that we cannot offer this cover.",
 	RatingOverLimit:   "The risks together are past the limit for this cover.",
 	Stopped:           "Quoting by computer is stopped at the moment; a person looks at the application.",
+	DuplicatePhoto:    "The photo was sent with another application too; a person looks at it.",
 }
 
 // Codes returns every code, in the order of the documentation.
@@ -74,7 +77,7 @@ func Codes() []Code {
 	return []Code{Under18, PhotoUnder18, PhotoTouches18, AgeUnderLimit, AgeOverLimit, AgeAtExpiry,
 		AgeContradicts, AgeUncertain, SumOutsideLimits, TermNotOffered, BuildOutsideClass, FactsInvalid,
 		BuildDecline, ClassBuild, RatedBuild, TobaccoRates, ClassTobacco, RatedTobacco,
-		ClassAnswer, RatedAnswer, FlatExtra, AnswerRefer, AnswerPostpone, AnswerDecline, RatingOverLimit, Stopped}
+		ClassAnswer, RatedAnswer, FlatExtra, AnswerRefer, AnswerPostpone, AnswerDecline, RatingOverLimit, Stopped, DuplicatePhoto}
 }
 
 // Sentence returns the code in plain words, for the customer and the
@@ -85,10 +88,11 @@ func (c Code) Sentence() string { return sentences[c] }
 // documentation after a code has come to serve several rules. Questions bring
 // ids of their own.
 const (
-	ruleMinor     = "AGE-1" // nobody under 18
-	ruleAgeLimits = "AGE-2" // the product's ages at issue and at expiry
-	ruleAgreement = "AGE-3" // the stated age agrees with the photo
-	ruleWidth     = "AGE-4" // the photo's interval is narrow enough
+	ruleMinor     = "AGE-1"   // nobody under 18
+	ruleAgeLimits = "AGE-2"   // the product's ages at issue and at expiry
+	ruleAgreement = "AGE-3"   // the stated age agrees with the photo
+	ruleWidth     = "AGE-4"   // the photo's interval is narrow enough
+	ruleDuplicate = "PHOTO-1" // the photo is this case's alone
 	ruleSum       = "SUM-1"
 	ruleTerm      = "TERM-1"
 	ruleBuild     = "BUILD-1"   // the build chart
@@ -108,6 +112,7 @@ func Rules() [][2]string {
 		{ruleAgeLimits, "The age at issue, and the age when the term ends, lie within the product's limits. A stated age past them declines, one from a photo refers."},
 		{ruleAgreement, "The stated age lies within the photo's age interval, widened by the product's slack; else a person checks it."},
 		{ruleWidth, "The photo's age interval is at most as wide as the product quotes on; else a person checks the age."},
+		{ruleDuplicate, "The photo was sent with no other case, neither as the same file nor, within a batch, as the same picture; else a person looks at it. A product can switch this off."},
 		{ruleSum, "The sum assured lies within the product's limits; else declined."},
 		{ruleTerm, "The term is on offer; else declined."},
 		{ruleBuild, "The build chart: height and weight, by age and where the market prices on it by sex, open the classes, or rate, refer or decline."},

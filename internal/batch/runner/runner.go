@@ -275,8 +275,8 @@ func (r *Runner) FindDuplicates(ctx context.Context) (int, error) {
 		if err != nil {
 			return fmt.Errorf("read estimate: %w", err)
 		}
-		if p := duplicate.Of(e.Object); p.Photo != "" && !e.Erased {
-			pictures = append(pictures, p)
+		if e.Object.Code == reason.OK && !e.Erased { // a refused photo is quoted on nothing
+			pictures = append(pictures, duplicate.Of(e.Object))
 		}
 		return nil
 	})
