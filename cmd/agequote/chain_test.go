@@ -218,7 +218,7 @@ func TestChain(t *testing.T) {
 	if testing.Short() {
 		uploads = 12
 	}
-	selfies := [][]byte{readSample(t, "astronaut.png"), readSample(t, "grace_hopper.jpg")}
+	selfies := [][]byte{asJPEG(t, readSample(t, "astronaut.png")), readSample(t, "grace_hopper.jpg")}
 	want := map[string]reason.Code{}
 	photos := map[string][]byte{}
 	for code, photo := range brokenPhotos(t, selfies[1]) {
@@ -228,7 +228,7 @@ func TestChain(t *testing.T) {
 	}
 	for i := len(photos); i < uploads; i++ {
 		id := casefile.NewID()
-		want[id], photos[id] = reason.OK, selfies[i%len(selfies)]
+		want[id], photos[id] = reason.OK, withComment(selfies[i%len(selfies)], i) // each customer has a file of his own
 	}
 
 	c := startChain(t)

@@ -34,8 +34,16 @@ type Marker struct {
 // index it records the same. It returns how many photos have duplicates.
 func (m *Marker) Batch(ctx context.Context, pictures []Picture) (int, error) {
 	found := map[Picture][]casefile.Duplicate{}
+	alive := m.aliveOnce(ctx)
 	for _, match := range Find(pictures) {
 		a, b := match.A, match.B
+		both, err := alive(a.Case, b.Case)
+		if err != nil {
+			return 0, err
+		}
+		if !both {
+			continue
+		}
 		found[a] = append(found[a], casefile.Duplicate{Case: b.Case, N: b.N, Kind: match.Kind, Distance: match.Distance})
 		found[b] = append(found[b], casefile.Duplicate{Case: a.Case, N: a.N, Kind: match.Kind, Distance: match.Distance})
 	}
@@ -57,6 +65,27 @@ func (m *Marker) Batch(ctx context.Context, pictures []Picture) (int, error) {
 		}
 	}
 	return marked, nil
+}
+
+// aliveOnce returns a function that tells whether none of some cases is erased,
+// and looks for each once.
+func (m *Marker) aliveOnce(ctx context.Context) func(ids ...string) (bool, error) {
+	known := map[string]bool{}
+	return func(ids ...string) (bool, error) {
+		for _, id := range ids {
+			if _, ok := known[id]; !ok {
+				err := cases.Alive(ctx, m.Cases, id)
+				if err != nil && !errors.Is(err, cases.ErrErased) {
+					return false, err
+				}
+				known[id] = err == nil
+			}
+			if !known[id] {
+				return false, nil
+			}
+		}
+		return true, nil
+	}
 }
 
 // File enters a photo into the index of files and records its duplicates in

@@ -67,7 +67,7 @@ func (r *Reader) Read(photo []byte) (*Face, error) {
 
 	crop := Align(pic, box.Landmarks)
 	w, h := pic.Size()
-	f := &Face{Crop: crop, Small: pic.small(detectSides[0]), Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
+	f := &Face{Crop: crop, Small: pic.Small(), Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
 	if err := bounds.check(f.Quality); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,11 @@ func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
 	return rotate(reduce(p.img, src, f), p.orientation)
 }
 
+// Small returns the whole photo, reduced to at most 320 pixels a side: what the
+// face detector looks at first, and what a perceptual hash is made of. Nobody
+// may write to it.
+func (p *Picture) Small() *image.RGBA { return p.small(detectSides[0]) }
+
 // small returns the whole photo, reduced by the whole number that brings the
 // longer side to at most side pixels. Nobody may write to it.
 func (p *Picture) small(side int) *image.RGBA {

@@ -7,7 +7,7 @@ import (
 	"image/color"
 	"image/draw"
 	"image/jpeg"
-	_ "image/png" // the samples are JPEG and PNG
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,15 +31,17 @@ func TestPage(t *testing.T) {
 	hopper := sample(t, root, "grace_hopper.jpg")
 	s := startSite(t, root, toJPEG(t, picture(t, hopper)))
 
-	// customers share the stack and the browser, and go their ways at once.
+	// customers share the stack and the browser, and go their ways at once. Each
+	// has a photo of their own: the same file from two goes to a person.
+	own := func(file []byte, customer int) []byte { return marked(t, picture(t, file), customer) }
 	t.Run("customers", func(t *testing.T) {
 		for name, walk := range map[string]func(*testing.T){
-			"selfie":  func(t *testing.T) { s.selfie(t, astronaut) },
+			"selfie":  func(t *testing.T) { s.selfie(t, own(astronaut, 1)) },
 			"upright": func(t *testing.T) { s.upright(t, hopper) },
-			"retake":  func(t *testing.T) { s.retake(t, astronaut, hopper) },
+			"retake":  func(t *testing.T) { s.retake(t, own(astronaut, 2), hopper) },
 			"age":     s.age,
-			"case":    func(t *testing.T) { s.wholeCase(t, astronaut) },
-			"German":  func(t *testing.T) { s.german(t, astronaut) },
+			"case":    func(t *testing.T) { s.wholeCase(t, own(astronaut, 3)) },
+			"German":  func(t *testing.T) { s.german(t, own(astronaut, 4)) },
 			"camera":  s.camera,
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -381,6 +383,21 @@ func sample(t *testing.T, root, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// marked returns the picture as a PNG with a corner of another grey, which
+// makes another file of it after the page has reduced it too.
+func marked(t *testing.T, img image.Image, n int) []byte {
+	t.Helper()
+	out := image.NewRGBA(img.Bounds())
+	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)
+	corner := image.Rectangle{Min: out.Rect.Min, Max: out.Rect.Min.Add(image.Pt(16, 16))}
+	draw.Draw(out, corner, image.NewUniform(color.Gray{Y: uint8(20 * n)}), image.Point{}, draw.Src)
+	var b bytes.Buffer
+	if err := png.Encode(&b, out); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func picture(t *testing.T, file []byte) image.Image {
