@@ -24,8 +24,10 @@ CYCLONEDX := $(CACHE)/tools/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 VENV := $(CACHE)/venv
 CHECKOV := $(CACHE)/venv-checkov
 TORCH := $(CACHE)/venv-torch
+MOTO := $(CACHE)/venv-moto
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
+BENCH_PYTHON := $(CACHE)/venv-bench
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
 
@@ -34,7 +36,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/batch/*.html' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -55,7 +57,7 @@ train-build: ## build bin/training, as the training image has it
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
 
-FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction ReportFunction
 
 .PHONY: functions $(FUNCTIONS)
 functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
@@ -80,7 +82,7 @@ define need_compiler
 predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
 endef
 
-.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction build-ReportFunction
 build-PredictFunction:
 	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
 	$(call bootstrap,predict,1)
@@ -97,6 +99,9 @@ build-FailedFunction:
 
 build-OnboardFunction:
 	$(call bootstrap,onboard,0)
+
+build-ReportFunction:
+	$(call bootstrap,report,0)
 
 .PHONY: onnxruntime
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
@@ -120,6 +125,11 @@ train-parts: onnxruntime backbone $(if $(or $(GOMLX_BACKEND),$(filter-out linux-
 .PHONY: demo
 demo: build ## send a selfie through the local stack; another one with PHOTO=file
 	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
+
+.PHONY: batch
+MANIFEST ?= events/manifest.csv
+batch: build ## quote the applications of MANIFEST, by default the sample's, into build/batch; IMAGES is the folder of its photos
+	bin/agequote batch '$(MANIFEST)' --out build/batch $(if $(IMAGES),--images '$(IMAGES)')
 
 # FACES holds UTKFace and FG-NET, which are not in the project.
 FACES ?= ../shared/faces
@@ -229,6 +239,12 @@ bench-onboard: build ## send 200 customers to the local stack at once, all to be
 test-schemathesis: build $(SCHEMATHESIS) ## hold the API on the local stack to its OpenAPI file
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_SCHEMATHESIS='$(SCHEMATHESIS)' go test ./cmd/agequote -run '^TestOnboardConforms$$' -count 1 -timeout 15m -v
 
+# moto's server interprets the States language; the functions and S3 are the
+# local stack's.
+.PHONY: test-statemachine
+test-statemachine: build $(MOTO)/ready ## run the state machine of a batch, with the local functions behind it
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_MOTO='$(MOTO)/bin/moto_server' go test ./cmd/agequote -run '^TestStateMachine' -count 1 -timeout 15m -v
+
 .PHONY: bench
 COUNT ?= 10
 BENCH ?= .
@@ -241,6 +257,13 @@ bench: build $(BENCHSTAT) ## run the benchmarks, COUNT times each, those that ma
 PAST ?= 1000000
 bench-whatif: ## decide PAST past cases again on two processors; the file of a million takes 1.3 GB of TMPDIR
 	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(PAST)
+
+.PHONY: bench-batch
+PHOTOS ?= 200
+ROUNDS ?= 3
+bench-batch: build $(BENCH_PYTHON)/ready ## photos a second of agequote batch, Python on ONNX Runtime and PyTorch by turns on two cores, on IMAGES or made photos; 2 GB of wheels
+	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
+		--photos $(PHOTOS) --rounds $(ROUNDS) $(if $(IMAGES),--images '$(IMAGES)')
 
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
@@ -284,8 +307,10 @@ check-tidy: ## go.mod and go.sum
 # Offline: sam needs a region, and neither credentials nor AWS.
 check-template: export AWS_DEFAULT_REGION := eu-west-1
 check-template: export SAM_CLI_TELEMETRY := 0
-check-template: $(VENV)/ready ## template.yaml and infra/: cfn-lint, hadolint, sam validate, sam build
+check-template: $(VENV)/ready ## template.yaml and infra/, with the state machine: cfn-lint, hadolint, sam validate, sam build
 	$(VENV)/bin/cfn-lint template.yaml infra/training.yaml
+	@mkdir -p build && infra/asl-template.sh infra/batch.asl.json >build/batch.template.json
+	$(VENV)/bin/cfn-lint build/batch.template.json
 	$(VENV)/bin/hadolint infra/training.Dockerfile
 	$(VENV)/bin/sam validate --lint
 	$(VENV)/bin/sam build --build-dir build/sam
@@ -335,9 +360,19 @@ $(SCHEMATHESIS): infra/schemathesis.txt
 	'$(CACHE)/venv-schemathesis/bin/pip' install --quiet --disable-pip-version-check -r infra/schemathesis.txt
 	@touch $@
 
+$(MOTO)/ready: infra/moto.txt
+	python3 -m venv '$(MOTO)'
+	'$(MOTO)/bin/pip' install --quiet --disable-pip-version-check -r infra/moto.txt
+	@touch $@
+
 $(TORCH)/ready: training/bench/requirements.txt
 	python3 -m venv '$(TORCH)'
 	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
+	@touch $@
+
+$(BENCH_PYTHON)/ready: bench/python/requirements.txt
+	python3 -m venv '$(BENCH_PYTHON)'
+	'$(BENCH_PYTHON)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements.txt
 	@touch $@
 
 $(PYMORT)/ready: internal/premium/testdata/requirements.txt

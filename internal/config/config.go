@@ -45,6 +45,22 @@ type Onboard struct {
 	MetricsNamespace string
 }
 
+// Report is what functions/report is told.
+type Report struct {
+	CasesBucket      string // cases and batches
+	MetricsNamespace string
+}
+
+// LoadReport reads the settings of functions/report.
+func LoadReport(getenv func(string) string) (Report, error) {
+	e := env{get: getenv}
+	c := Report{
+		CasesBucket:      e.text("CASES_BUCKET"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
 // LoadPredict reads the settings of functions/predict.
 func LoadPredict(getenv func(string) string) (Predict, error) {
 	e := env{get: getenv}

@@ -18,6 +18,7 @@ var loaders = map[string]func(getenv func(string) string) error{
 	"QuoteFunction":   func(getenv func(string) string) error { _, err := config.LoadQuote(getenv); return err },
 	"FailedFunction":  func(getenv func(string) string) error { _, err := config.LoadFailed(getenv); return err },
 	"OnboardFunction": func(getenv func(string) string) error { _, err := config.LoadOnboard(getenv); return err },
+	"ReportFunction":  func(getenv func(string) string) error { _, err := config.LoadReport(getenv); return err },
 }
 
 // names returns the names that a loader asks for.

@@ -180,9 +180,9 @@ func (e *Eraser) tombstone(ctx context.Context, id string) (casefile.Tombstone, 
 // survey returns which kinds of things are there to be removed.
 func (e *Eraser) survey(ctx context.Context, id string) ([]string, error) {
 	found := map[string]bool{}
-	photos, err := e.Photos.Versions(ctx, casefile.UploadPrefix(id))
+	photos, err := photosOf(ctx, e.Photos, id)
 	if err != nil {
-		return nil, fmt.Errorf("list photos: %w", err)
+		return nil, err
 	}
 	if len(photos) > 0 {
 		found[Photos] = true
@@ -235,6 +235,22 @@ func receipt(t casefile.Tombstone) Receipt {
 	return r
 }
 
+// photosOf returns every version of a case's photos, those too that a batch
+// brought.
+func photosOf(ctx context.Context, s interface {
+	Versions(ctx context.Context, prefix string) ([]store.Version, error)
+}, id string) ([]store.Version, error) {
+	var all []store.Version
+	for _, prefix := range casefile.UploadPrefixes(id) {
+		versions, err := s.Versions(ctx, prefix)
+		if err != nil {
+			return nil, fmt.Errorf("list photos: %w", err)
+		}
+		all = append(all, versions...)
+	}
+	return all, nil
+}
+
 // pass does every step once, and tells whether there was anything to do.
 func (e *Eraser) pass(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
 	steps := []func(context.Context, casefile.Tombstone) (bool, error){
@@ -253,9 +269,9 @@ func (e *Eraser) pass(ctx context.Context, t casefile.Tombstone) (changed bool, 
 // takeNames takes every name under which work that began before the tombstone
 // could still be written.
 func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
-	photos, err := e.Photos.Versions(ctx, casefile.UploadPrefix(t.Case))
+	photos, err := photosOf(ctx, e.Photos, t.Case)
 	if err != nil {
-		return false, fmt.Errorf("list photos: %w", err)
+		return false, err
 	}
 	objects, err := e.Cases.List(ctx, casefile.Prefix(t.Case))
 	if err != nil {
@@ -396,9 +412,9 @@ func (e *Eraser) redactObject(ctx context.Context, t casefile.Tombstone, version
 }
 
 func (e *Eraser) removePhotos(ctx context.Context, t casefile.Tombstone) (bool, error) {
-	versions, err := e.Photos.Versions(ctx, casefile.UploadPrefix(t.Case))
+	versions, err := photosOf(ctx, e.Photos, t.Case)
 	if err != nil {
-		return false, fmt.Errorf("list photos: %w", err)
+		return false, err
 	}
 	return len(versions) > 0, e.removeVersions(ctx, e.Photos, versions)
 }

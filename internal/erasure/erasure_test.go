@@ -79,6 +79,7 @@ func (w *world) fill(t *testing.T, id string) {
 	put(w.photos, casefile.UploadKey(id, 1), []byte("a face"))
 	put(w.photos, casefile.UploadKey(id, 1), []byte("a face again"))
 	put(w.photos, casefile.UploadKey(id, 2), []byte("a face")) // not estimated yet
+	put(w.photos, casefile.BatchUploadKey(id, 3), []byte("a face"))
 	facts := underwriting.Facts{BirthDate: "1984-05-17", Sex: "female", HeightCM: 162.25, WeightKG: 77.125, Tobacco: "former:3",
 		SumCents: 31415926, TermYears: 20, Market: "US"}
 	consent := &casefile.Consent{Version: "2026-11-25", Hash: "sha256:text", Purpose: "age estimate", Days: 30, Time: now}
@@ -342,7 +343,7 @@ func TestHold(t *testing.T) {
 		t.Errorf("a held case changed:\n%s", diff)
 	}
 	copies, err := w.cases.List(t.Context(), casefile.HeldPhotoPrefix(caseID))
-	if err != nil || len(copies) != 3 {
+	if err != nil || len(copies) != 4 {
 		t.Errorf("copies %q, %v, want one of each version", copies, err)
 	}
 	if again, err := e.Hold(t.Context(), w.photos, caseID, journal.Record{By: "Bob"}); !errors.Is(err, erasure.ErrAlready) || again.By != held.By {

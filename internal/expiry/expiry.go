@@ -383,7 +383,7 @@ func (s *Sweeper) strayEntries(ctx context.Context, r *Report) error {
 const maxRecord = 4 << 20
 
 // caseIDs finds the cases that a failure record names.
-var caseIDs = regexp.MustCompile(`"case":\s*"([A-Za-z0-9_-]{8,64})"|uploads/([A-Za-z0-9_-]{8,64})/`)
+var caseIDs = regexp.MustCompile(`"case":\s*"([A-Za-z0-9_-]{8,64})"|uploads/([A-Za-z0-9_-]{8,64})/`) // of batch-uploads/ too
 
 // failureRecords removes Lambda's records that name an erased case: one of
 // quote holds the estimate.

@@ -5,9 +5,10 @@
 // variables that Env returns, or HTTP for the template's HTTP APIs.
 //
 // It is for demonstrations, development and tests. It isolates nothing, keeps
-// no audit trail and listens on 127.0.0.1 alone. REST APIs, state machines, alarms,
-// lifecycle rules and encryption of the template are left out; packages
-// samtemplate, gateway, lambdad and httpapi say what they leave out.
+// no audit trail and listens on 127.0.0.1 alone. State machines get their role, and
+// are not run. REST APIs, alarms, lifecycle rules and encryption of the template
+// are left out; packages samtemplate, gateway, lambdad and httpapi say what they
+// leave out.
 package local
 
 import (
@@ -20,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -67,6 +69,7 @@ type Stack struct {
 	lambda   *lambdad.Server
 	apis     map[string]*api // by logical id
 	ready    chan struct{}   // closed once events may be passed on
+	folder   string          // of the template
 	remove   string          // the temporary folder; empty: none
 }
 
@@ -85,6 +88,9 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	s := &Stack{options: o, apis: map[string]*api{}, ready: make(chan struct{})}
+	if s.folder, err = filepath.Abs(filepath.Dir(o.Template)); err != nil {
+		return nil, fmt.Errorf("find template: %w", err)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -186,6 +192,9 @@ func (s *Stack) startS3(ctx context.Context, o Options) error {
 	for _, f := range s.template.Functions {
 		roles = append(roles, gateway.Role{Name: f.LogicalID, Statements: f.Statements})
 	}
+	for _, m := range s.template.Machines {
+		roles = append(roles, gateway.Role{Name: m.LogicalID, Statements: m.Statements})
+	}
 	var err error
 	s.gateway, err = gateway.Start(ctx, gateway.Config{
 		Dir:     o.Dir,
@@ -210,6 +219,11 @@ func (s *Stack) startLambda(ctx context.Context) error {
 		Port:        s.options.LambdaPort,
 		FunctionLog: s.options.FunctionLog,
 		Log:         s.options.Log,
+		Callers:     map[string][]string{},
+	}
+	for _, m := range s.template.Machines {
+		role, _ := s.gateway.Role(m.LogicalID) // startS3 made one for each
+		c.Callers[role.AccessKeyID] = mayInvoke(m.Statements, s.template.Functions)
 	}
 	for _, f := range s.template.Functions {
 		c.Functions = append(c.Functions, s.lambdaFunction(f))
@@ -358,6 +372,28 @@ func (s *Stack) Resource(logicalID string) string {
 		}
 	}
 	return ""
+}
+
+// Machine returns the definition of the state machine with a logical id, filled
+// in as a deployment would, and the credentials of its role. The stack does not
+// run it.
+func (s *Stack) Machine(logicalID string) (definition string, role aws.Credentials, err error) {
+	for _, m := range s.template.Machines {
+		if m.LogicalID != logicalID {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(s.folder, m.Definition))
+		if err != nil {
+			return "", aws.Credentials{}, fmt.Errorf("read definition: %w", err)
+		}
+		filled := string(text)
+		for name, value := range m.Substitutions {
+			filled = strings.ReplaceAll(filled, "${"+name+"}", value)
+		}
+		role, _ := s.gateway.Role(logicalID)
+		return filled, role, nil
+	}
+	return "", aws.Credentials{}, fmt.Errorf("there is no state machine %s", logicalID)
 }
 
 // RetentionDays returns after how many days the lifecycle of the bucket with a

@@ -57,7 +57,11 @@ type Handler struct {
 	Cases         caseStore
 	// Model returns the model that is live, once an event, and done, to be
 	// called when the event is finished with it.
-	Model   func(ctx context.Context) (m Estimator, done func())
+	Model func(ctx context.Context) (m Estimator, done func())
+	// Room, where it is not nil, holds a token for each photo that is being
+	// estimated: a batch has more items under way than processors, because they
+	// wait for the disk, but no more estimates.
+	Room    chan struct{}
 	Metrics recorder
 	Version string // code version, for the stored objects
 	Now     func() time.Time
@@ -97,12 +101,21 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 		}
 		h.Log.InfoContext(ctx, "photo", "code", result.Code, "model", result.Model, "ms", took.Milliseconds())
 		h.measure(m, result, took)
+		if p.Batch != "" {
+			result = named(result)
+		}
 		answer.Results = append(answer.Results, result)
 	}
 	if failed > 0 {
 		return casefile.Answer{}, &Failed{Photos: failed, Of: len(photos)}
 	}
 	return answer, nil
+}
+
+// named is what a batch is told of a photo. Step Functions keeps an answer of at
+// most 256 KiB, and needs no ages: quote reads the stored estimate.
+func named(r casefile.Result) casefile.Result {
+	return casefile.Result{Schema: r.Schema, Case: r.Case, N: r.N, Code: r.Code, Model: r.Model, Time: r.Time}
 }
 
 // handle is one photo from its name to its stored estimate. A panic is an
@@ -213,8 +226,7 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	}
 	e.Photo = digest.Of(photo)
 
-	e.Estimate, e.Picture, err = m.Look(photo)
-	e.MS = h.Now().Sub(started).Milliseconds()
+	e.Estimate, e.Picture, e.MS, err = h.look(m, photo)
 	switch code := reason.Of(err); code {
 	case reason.OK:
 		e.Code, e.Message = code, code.Sentence()
@@ -224,6 +236,17 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	default:
 		return refuse(e, code), nil
 	}
+}
+
+// look estimates the age, and says in how many milliseconds.
+func (h *Handler) look(m Estimator, photo []byte) (e age.Estimate, picture string, ms int64, err error) {
+	if h.Room != nil {
+		h.Room <- struct{}{}
+		defer func() { <-h.Room }() // a panic in a codec, too
+	}
+	started := h.Now()
+	e, picture, err = m.Look(photo)
+	return e, picture, h.Now().Sub(started).Milliseconds(), err
 }
 
 // refuse makes the estimate a refusal.

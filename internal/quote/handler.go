@@ -42,10 +42,13 @@ type Handler struct {
 	// Stopped names the record by which quoting was stopped, "" while it is not:
 	// every case then goes to a person. Nil: it cannot be stopped.
 	Stopped func(ctx context.Context) (record string, err error)
-	Metrics recorder
-	Version string // code version, for the stored objects
-	Now     func() time.Time
-	Log     *slog.Logger
+	// ValuationDate is the day of every quote, for a batch that runs past
+	// midnight; zero: the day on which it is made.
+	ValuationDate time.Time
+	Metrics       recorder
+	Version       string // code version, for the stored objects
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 // Outcome is one case's line in the answer of quote: where its quote stands,
@@ -83,6 +86,10 @@ func (h *Handler) Handle(ctx context.Context, e event.Quote) (Answer, error) {
 			h.Log.InfoContext(ctx, "erased case") // done: another try would find the same
 			continue
 		}
+		if errors.Is(err, errNoEstimate) {
+			h.Log.InfoContext(ctx, "photo without an estimate") // predict gave it up; the batch's report names it
+			continue
+		}
 		if err != nil {
 			failed++
 			h.Log.ErrorContext(ctx, "case failed", "err", err, "ms", took.Milliseconds())
@@ -110,6 +117,11 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
+	if c.Code == "" {
+		if c.Code, err = h.code(ctx, c); err != nil {
+			return Outcome{}, err
+		}
+	}
 	outcome = Outcome{Case: c.Case, Cause: c.Cause, Code: c.Code}
 	if c.Code != reason.OK {
 		return outcome, nil // the customer is asked for another photo
@@ -149,6 +161,31 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 	return outcome, nil
 }
 
+// errNoEstimate says that there is nothing to quote, and that another try would
+// find the same.
+var errNoEstimate = errors.New("photo has no estimate")
+
+// code is what the stored estimate of a batch's item says.
+func (h *Handler) code(ctx context.Context, c event.Cause) (reason.Code, error) {
+	_, n, _ := casefile.ParseCause(c.Cause) // package event has looked
+	stored, err := cases.Read[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(c.Case, n))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return "", errNoEstimate
+	case err != nil:
+		return "", fmt.Errorf("read estimate: %w", err)
+	}
+	return stored.Object.Code, errIfErased(stored.Erased)
+}
+
+// errIfErased is for an object of a case that was erased.
+func errIfErased(erased bool) error {
+	if erased {
+		return cases.ErrErased
+	}
+	return nil
+}
+
 // write computes the quote and stores it, or returns the one that another
 // delivery stored first.
 func (h *Handler) write(ctx context.Context, c event.Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
@@ -170,6 +207,9 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 		if err := h.useDuplicates(ctx, &in, estimate.Object.N); err != nil {
 			return cases.Stored[casefile.Quote]{}, err
 		}
+	}
+	if !h.ValuationDate.IsZero() {
+		in.ValuationDate = h.ValuationDate
 	}
 	replaced, err := h.latestQuote(ctx, c.Case)
 	if err != nil {

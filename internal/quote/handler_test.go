@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -379,5 +380,35 @@ func TestHandleOthersLive(t *testing.T) {
 		if said := w.log.String() + w.metrics.String(); strings.Contains(said, personal) {
 			t.Errorf("log or metrics hold %q:\n%s", personal, said)
 		}
+	}
+}
+
+// TestHandleBatch quotes what the stored estimates of a batch's items say: an
+// estimate, a refusal, and nothing where predict gave up.
+func TestHandleBatch(t *testing.T) {
+	w := newWorld(t)
+	const refused, missing, erased = "customer-refused", "customer-missing", "customer-erased0"
+	w.apply(t, caseID, goodFacts)
+	w.put(t, casefile.EstimateKey(refused, 1), casefile.Estimate{Case: refused, N: 1, Code: reason.NoFace})
+	w.put(t, casefile.EstimateKey(erased, 1), map[string]any{"case": erased, "erased": casefile.Erased{}})
+	var e event.Quote
+	items := fmt.Sprintf(`{"items":[{"case":%q,"n":"1"},{"case":%q},{"case":%q},{"case":%q}],"batch":{"id":"b"}}`, missing, refused, erased, caseID)
+	if err := json.Unmarshal([]byte(items), &e); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := w.Handle(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, q := range answer.Quotes {
+		got = append(got, q.Case+" "+string(q.Code))
+	}
+	if diff := cmp.Diff([]string{refused + " no_face", caseID + " ok"}, got); diff != "" {
+		t.Errorf("answer (-want +got)\n%s", diff)
+	}
+	w.get(t, casefile.QuoteKey(caseID, "photo-0001"))
+	if keys, _ := w.cases.List(t.Context(), casefile.QuotesPrefix(refused)); len(keys) > 0 {
+		t.Errorf("a refused photo has quotes %q", keys)
 	}
 }

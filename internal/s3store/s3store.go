@@ -110,10 +110,12 @@ func (b *Bucket) Overwrite(ctx context.Context, key string, body []byte) error {
 }
 
 // contentType is for people who look into a bucket with a browser: every object
-// is JSON, but for the files of a model package.
+// is JSON, but for the files of a model package and a batch's tables.
 func contentType(key string) string {
 	switch path.Ext(key) {
-	case ".onnx":
+	case ".csv":
+		return "text/csv; charset=utf-8"
+	case ".onnx", ".parquet":
 		return "application/octet-stream"
 	case ".md":
 		return "text/markdown; charset=utf-8"

@@ -66,6 +66,12 @@ func Parse(data []byte, o Options) (*Template, error) {
 				return nil, err
 			}
 			t.APIs = append(t.APIs, a)
+		case typeMachine:
+			m, err := r.machine(id, res)
+			if err != nil {
+				return nil, err
+			}
+			t.Machines = append(t.Machines, m)
 		}
 	}
 	return t, r.checkReferences(t)
@@ -206,6 +212,33 @@ func (r *resolver) api(id string, res node) (API, error) {
 	c, err := readCORS(cors, "AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders")
 	a.CORS = &c
 	return a, err
+}
+
+func (r *resolver) machine(id string, res node) (StateMachine, error) {
+	name, err := r.physicalName(res.line, id)
+	if err != nil {
+		return StateMachine{}, err
+	}
+	m := StateMachine{LogicalID: id, Name: name, Substitutions: map[string]string{}}
+	p := properties{resolver: r, own: res.fields["Properties"]}
+	uri, err := p.value("DefinitionUri")
+	if err != nil {
+		return StateMachine{}, err
+	}
+	if m.Definition = uri.text; m.Definition == "" {
+		return StateMachine{}, errorAt(res.line, "%s: want a DefinitionUri that is a path", id)
+	}
+	texts, err := p.value("DefinitionSubstitutions")
+	if err != nil {
+		return StateMachine{}, err
+	}
+	for key, field := range texts.fields {
+		if m.Substitutions[key], err = field.str(); err != nil {
+			return StateMachine{}, err
+		}
+	}
+	m.Statements, err = p.statements()
+	return m, err
 }
 
 // properties are a function's own and those it takes over from Globals.

@@ -157,6 +157,7 @@ var nameProperties = map[string]string{
 	typeFunction:          "FunctionName",
 	typeBucket:            "BucketName",
 	typeRole:              "RoleName",
+	typeMachine:           "Name",
 	"AWS::Logs::LogGroup": "LogGroupName",
 	"AWS::SNS::Topic":     "TopicName",
 	"AWS::SQS::Queue":     "QueueName",
@@ -170,6 +171,7 @@ const (
 	typeBucket   = "AWS::S3::Bucket"
 	typeRole     = "AWS::IAM::Role"
 	typeAPI      = "AWS::Serverless::HttpApi"
+	typeMachine  = "AWS::Serverless::StateMachine"
 )
 
 // physicalName returns a resource's name: what the template gives it, else

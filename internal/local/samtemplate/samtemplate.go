@@ -29,6 +29,7 @@ type Template struct {
 	Functions []Function
 	Buckets   []Bucket
 	APIs      []API
+	Machines  []StateMachine
 }
 
 // Function is one AWS::Serverless::Function.
@@ -73,6 +74,16 @@ type S3Event struct {
 	Events []string // s3:ObjectCreated:* or one of its kinds
 	Prefix string   // of the key, undecoded
 	Suffix string
+}
+
+// StateMachine is one AWS::Serverless::StateMachine. Nothing here runs it: what
+// it may do is read, and what its definition is filled with.
+type StateMachine struct {
+	LogicalID     string
+	Name          string            // physical
+	Definition    string            // path of DefinitionUri, relative to the template
+	Substitutions map[string]string // of ${names} in the definition
+	Statements    []Statement       // of its role
 }
 
 // HTTPEvent is a route of an HTTP API that starts a function.
