@@ -1,6 +1,7 @@
 """Takes turns: the same photos through `agequote batch`, through Python with ONNX
 Runtime, and through PyTorch, on the same two processors. Prints photos a second
-of each round, without the start of the process, and ratios with their spread.
+of each round, without the start of the process, and ratios with their spread; and
+the processor's time a photo, which other work on the machine changes little.
 agequote also writes, quotes and reports; the other two only read ages.
 
     make bench-batch [IMAGES=dir] [PHOTOS=200] [ROUNDS=3]
@@ -66,7 +67,8 @@ def agequote(a, manifest, images, out):
     with open(os.path.join(out, "results.csv"), newline="") as f:
         ages = {r["case"]: r["age"] for r in csv.DictReader(f)}
     start = wall - t["predict_seconds"] - t["quote_seconds"] - t["report_seconds"]
-    return {"photos_per_second": t["photos_per_second"], "networks_share": t["networks_share"], "start_seconds": start}, ages
+    return {"photos_per_second": t["photos_per_second"], "networks_share": t["networks_share"], "start_seconds": start,
+            "cpu_ms_a_photo": 1000 * t["cpu_seconds"] / t["photos_read"]}, ages
 
 
 def python(a, runtime, manifest, images, out):
@@ -114,6 +116,7 @@ def main():
                     result, ages[who] = python(a, who, manifest, images, os.path.join(work, who + ".csv"))
                 runs[who].append(result)
                 print(f"round {n + 1}: {who:12} {result['photos_per_second']:7.2f} photos/s, networks {result['networks_share']:.0%}, "
+                      f"{result['cpu_ms_a_photo']:.0f} ms of a processor a photo, "
                       f"start {result['start_seconds']:.1f} s", flush=True)
         for who in ("onnxruntime", "torch"):
             gap = agreement(ages["agequote"], ages[who])
@@ -122,8 +125,9 @@ def main():
     print(f"\n{len(names)} photos a round, {a.rounds} rounds by turns, {a.processors} processors, 1 thread a network")
     for who in runs:
         share = statistics.median(r["networks_share"] for r in runs[who])
+        cpu = statistics.median(r["cpu_ms_a_photo"] for r in runs[who])
         ratios = [x / y for x, y in zip(rate["agequote"], rate[who])]
-        print(f"{who:12} {statistics.median(rate[who]):7.2f} photos/s (networks {share:.0%})   agequote is {statistics.median(ratios):.2f} times as fast, "
+        print(f"{who:12} {statistics.median(rate[who]):7.2f} photos/s (networks {share:.0%}, {cpu:.0f} ms of a processor a photo)   agequote is {statistics.median(ratios):.2f} times as fast, "
               f"{min(ratios):.2f} to {max(ratios):.2f}")
 
 

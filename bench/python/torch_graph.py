@@ -1,6 +1,6 @@
 """Runs an ONNX graph in PyTorch, operator for operator: the same network, in the
 library that the article used. It knows the operators of this project's two
-networks. Constants and shapes are worked out once where they can be."""
+networks, and is called as an InferenceSession is."""
 
 import numpy as np
 import onnx
@@ -10,12 +10,10 @@ from onnx import numpy_helper
 
 
 class Torch:
-    def __init__(self, path, outputs, threads):
+    def __init__(self, path, threads=1):
         torch.set_num_threads(threads)
         graph = onnx.load(path).graph
         self.weights = {i.name: torch.from_numpy(np.array(numpy_helper.to_array(i))) for i in graph.initializer}
-        self.input = next(i.name for i in graph.input if i.name not in self.weights)
-        self.outputs = outputs
         self.steps = []
         for node in graph.node:
             attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -25,12 +23,13 @@ class Torch:
             self.steps.append((OPERATORS[node.op_type], list(node.input), node.output[0], attributes))
 
     @torch.inference_mode()
-    def __call__(self, x):
+    def run(self, outputs, inputs):
         values = dict(self.weights)
-        values[self.input] = torch.from_numpy(x)
+        for name, x in inputs.items():
+            values[name] = torch.from_numpy(np.require(x, requirements=["C", "W"]))
         for do, inputs, output, attributes in self.steps:
             values[output] = do(attributes, *(values[i] if i else None for i in inputs))
-        return [values[o].numpy() for o in self.outputs]
+        return [values[o].numpy() for o in outputs]
 
 
 def conv(a, x, w, b=None):

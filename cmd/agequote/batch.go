@@ -284,6 +284,7 @@ func (b *batchDesk) wire(m *model.Model, book *rulebook.Book, images *runner.Ima
 // tells what came of it.
 func (b *batchDesk) phases(ctx context.Context, m *model.Model) error {
 	started := time.Now()
+	cpuBefore, _ := used()
 	b.times = batch.Times{Run: b.env.now().UTC(), Workers: b.workers}
 	read, before, err := b.phase(ctx, "photos", b.work.PredictAll)
 	if err != nil {
@@ -313,21 +314,23 @@ func (b *batchDesk) phases(ctx context.Context, m *model.Model) error {
 	b.times.DetectorShare = detector.Seconds() / all / float64(b.workers)
 	b.times.AgeShare = network.Seconds() / all / float64(b.workers)
 	b.times.NetworksShare = b.times.DetectorShare + b.times.AgeShare
-	b.times.PeakMB = peakMB()
+	cpu, peakMB := used()
+	b.times.CPUSeconds, b.times.PeakMB = (cpu - cpuBefore).Seconds(), peakMB
 	return b.tell(c)
 }
 
-// peakMB is the most memory that the process has held.
-func peakMB() float64 {
+// used returns the processor time that this process has taken, and the most
+// memory that it has held, in MB.
+func used() (cpu time.Duration, peakMB float64) {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
+		return 0, 0
 	}
 	unit := 1024.0 // Linux counts KiB
 	if runtime.GOOS == "darwin" {
 		unit = 1
 	}
-	return float64(u.Maxrss) * unit / 1e6
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), float64(u.Maxrss) * unit / 1e6
 }
 
 // phase runs one phase under a bar, or with a line a minute where there is no

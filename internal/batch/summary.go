@@ -156,6 +156,7 @@ type Times struct {
 	NetworksShare float64 `json:"networks_share"`
 	DetectorShare float64 `json:"detector_share"`
 	AgeShare      float64 `json:"age_network_share"`
+	CPUSeconds    float64 `json:"cpu_seconds"` // of all processors, user and system
 	PeakMB        float64 `json:"peak_memory_mb"`
 }
 

@@ -21,10 +21,7 @@ var template = func() (t [5][2]float64) {
 // edge its outermost pixel. The crop is Size x Size.
 func Align(p *Picture, landmarks [5]Point) *image.RGBA {
 	t := fit(landmarks)
-
-	// Averaging by whole blocks first keeps a large face from aliasing, and
-	// makes the cost that of the crop instead of the photo's.
-	f := max(1, int(math.Hypot(t.a, t.b)))
+	f := t.factor(p)
 	w, h := p.Size()
 	roi := t.bounds().Intersect(image.Rect(0, 0, w, h))
 	roi.Min.X -= roi.Min.X % f
@@ -79,6 +76,13 @@ func (t similarity) bounds() image.Rectangle {
 	}
 	margin := 2 + math.Hypot(t.a, t.b)
 	return image.Rect(int(minX-margin), int(minY-margin), int(maxX+margin)+1, int(maxY+margin)+1)
+}
+
+// factor returns by what the photo is divided before the crop is taken from it.
+// Averaging by whole blocks first keeps a large face from aliasing, and makes
+// the cost that of the crop instead of the photo's.
+func (t similarity) factor(p *Picture) int {
+	return p.Factor(max(1, int(math.Hypot(t.a, t.b))))
 }
 
 // within returns the transform into a region of the photo reduced by f.

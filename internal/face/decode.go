@@ -14,6 +14,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/scaledjpeg"
 )
 
 // Limits bound what is decoded. All are checked from the file's header, before
@@ -64,34 +65,72 @@ func Decode(b []byte, limits Limits) (*Picture, error) {
 		return nil, reason.New(reason.TooSmall, fmt.Errorf("%s of %dx%d", h.format, h.width, h.height))
 	}
 
-	img, err := decodeImage(h.format, b)
+	o := orientation(h.format, b)
+	decode := func(scale int) (image.Image, int, error) { return decodeScaled(h, b, scale) }
+	img, scale, err := decode(firstScale(h, o))
 	if err != nil {
 		return nil, err
 	}
-	// The decoder's word is final: a file could state two sizes.
-	if s := img.Bounds().Size(); s.X != h.width || s.Y != h.height {
-		return nil, reason.New(reason.NotImage, errors.New("two sizes in one file"))
-	}
-	return &Picture{img: img, orientation: orientation(h.format, b)}, nil
+	return &Picture{orientation: o, width: h.width, height: h.height, img: img, scale: scale, decode: decode}, nil
 }
 
-// decodeImage runs the format's decoder. A decoder's panic on hostile bytes is
-// the file's fault, not the photo's of the next customer.
-func decodeImage(format string, b []byte) (img image.Image, err error) {
+// firstSide is the least length in pixels of the longer side at which a JPEG is
+// first decoded: what two looks of the detector need.
+const firstSide = 640
+
+// firstScale returns at which part of its size a picture is first decoded: 1
+// for all but large JPEGs. A turned picture must divide evenly, so that its
+// blocks lie the same from each corner.
+func firstScale(h header, orientation int) int {
+	if h.format != "jpeg" {
+		return 1
+	}
+	for _, s := range []int{8, 4, 2} {
+		if max(h.width, h.height) >= s*firstSide && (orientation == 1 || h.width%s == 0 && h.height%s == 0) {
+			return s
+		}
+	}
+	return 1
+}
+
+// decodeScaled decodes a file with each side divided by scale where its decoder
+// can, else whole, and returns by what it was divided.
+func decodeScaled(h header, b []byte, scale int) (image.Image, int, error) {
+	if scale > 1 {
+		img, err := decodeImage(func() (image.Image, error) { return scaledjpeg.Decode(b, scale) }, h.format)
+		if err == nil && img.Bounds().Size() == image.Pt((h.width+scale-1)/scale, (h.height+scale-1)/scale) {
+			return img, scale, nil
+		}
+		// Progressive, damaged or rare: the standard library has the last word.
+	}
+	img, err := decodeImage(func() (image.Image, error) {
+		switch h.format {
+		case "jpeg":
+			return jpeg.Decode(bytes.NewReader(b))
+		case "png":
+			return png.Decode(bytes.NewReader(b))
+		}
+		return webp.Decode(bytes.NewReader(b))
+	}, h.format)
+	if err != nil {
+		return nil, 0, err
+	}
+	// The decoder's word is final: a file could state two sizes.
+	if s := img.Bounds().Size(); s.X != h.width || s.Y != h.height {
+		return nil, 0, reason.New(reason.NotImage, errors.New("two sizes in one file"))
+	}
+	return img, 1, nil
+}
+
+// decodeImage runs a decoder. Its panic on hostile bytes is the file's fault,
+// not the photo's of the next customer.
+func decodeImage(decode func() (image.Image, error), format string) (img image.Image, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			img, err = nil, reason.New(reason.NotImage, fmt.Errorf("%s decoder: %v", format, p))
 		}
 	}()
-	switch format {
-	case "jpeg":
-		img, err = jpeg.Decode(bytes.NewReader(b))
-	case "png":
-		img, err = png.Decode(bytes.NewReader(b))
-	default:
-		img, err = webp.Decode(bytes.NewReader(b))
-	}
-	if err != nil {
+	if img, err = decode(); err != nil {
 		return nil, decodeError(format, err)
 	}
 	return img, nil

@@ -185,43 +185,50 @@ func stored(orientation, x, y, w, h int) (int, int) {
 	return x, y
 }
 
+// TestDecodeTurnsUpright takes a small photo, which is decoded whole, and a
+// large one, which is decoded at half its size first.
 func TestDecodeTurnsUpright(t *testing.T) {
-	// A scene whose quarters differ: grey levels that JPEG keeps apart.
-	const w, h = 240, 200
-	level := func(x, y int) uint8 { return uint8(40 + 60*(2*y/h) + 120*(2*x/w)) }
-	for orientation := 1; orientation <= 8; orientation++ {
-		t.Run(fmt.Sprint(orientation), func(t *testing.T) {
-			sw, sh := w, h
-			if orientation >= 5 {
-				sw, sh = h, w
-			}
-			img := image.NewGray(image.Rect(0, 0, sw, sh))
-			for y := range h {
-				for x := range w {
-					sx, sy := stored(orientation, x, y, w, h)
-					img.SetGray(sx, sy, color.Gray{level(x, y)})
-				}
-			}
+	for _, times := range []int{1, 6} {
+		for orientation := 1; orientation <= 8; orientation++ {
+			t.Run(fmt.Sprintf("%d times %d", orientation, times), func(t *testing.T) { testTurnsUpright(t, orientation, times) })
+		}
+	}
+}
 
-			p, err := face.Decode(withEXIF(encodeJPEG(t, img), exif(uint16(orientation), 0)), face.DefaultLimits)
-			if err != nil {
-				t.Fatal(err)
+func testTurnsUpright(t *testing.T, orientation, times int) {
+	// A scene whose quarters differ: grey levels that JPEG keeps apart.
+	w, h := 240*times, 200*times
+	level := func(x, y int) uint8 { return uint8(40 + 60*(2*y/h) + 120*(2*x/w)) }
+	sw, sh := w, h
+	if orientation >= 5 {
+		sw, sh = h, w
+	}
+	img := image.NewGray(image.Rect(0, 0, sw, sh))
+	for y := range h {
+		for x := range w {
+			sx, sy := stored(orientation, x, y, w, h)
+			img.SetGray(sx, sy, color.Gray{level(x, y)})
+		}
+	}
+
+	p, err := face.Decode(withEXIF(encodeJPEG(t, img), exif(uint16(orientation), 0)), face.DefaultLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gw, gh := p.Size(); gw != w || gh != h {
+		t.Fatalf("Size = %d, %d, want %d, %d", gw, gh, w, h)
+	}
+	for _, f := range []int{4, 1} { // 1 needs the whole of the large photo
+		// An off-centre region must come from the right corner too.
+		x0, y0 := 4*times, 52*times
+		region := p.Region(image.Rect(x0, y0, 222*times, 180*times), f)
+		for _, at := range [][2]int{{w/2 - 8, h/2 - 8}, {w/2 + 8, h/2 - 8}, {w/2 - 8, h/2 + 8}, {w/2 + 8, h/2 + 8}} { // beside the quarters' edges
+			got := region.RGBAAt((at[0]-x0)/f, (at[1]-y0)/f).R
+			want := level(at[0], at[1])
+			if d := int(got) - int(want); d < -20 || d > 20 {
+				t.Errorf("f=%d: pixel %v = %d, want %d", f, at, got, want)
 			}
-			if gw, gh := p.Size(); gw != w || gh != h {
-				t.Fatalf("Size = %d, %d, want %d, %d", gw, gh, w, h)
-			}
-			for _, f := range []int{1, 4} {
-				// An off-centre region must come from the right corner too.
-				region := p.Region(image.Rect(2, 52, 222, 180), f)
-				for _, at := range [][2]int{{112, 92}, {128, 92}, {112, 108}, {128, 108}} { // beside the quarters' edges
-					got := region.RGBAAt((at[0]-2)/f, (at[1]-52)/f).R
-					want := level(at[0], at[1])
-					if d := int(got) - int(want); d < -20 || d > 20 {
-						t.Errorf("f=%d: pixel %v = %d, want %d", f, at, got, want)
-					}
-				}
-			}
-		})
+		}
 	}
 }
 

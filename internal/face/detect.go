@@ -61,12 +61,15 @@ var detectSides = []int{320, 640, 1280}
 func Detect(net Network, p *Picture) ([]Box, error) {
 	last := 0
 	for _, side := range detectSides {
-		f := p.factor(side)
+		img, f, err := p.small(side)
+		if err != nil {
+			return nil, err
+		}
 		if f == last {
 			continue // the photo is no larger: the same look again
 		}
 		last = f
-		boxes, err := detectAt(net, p.small(side), f)
+		boxes, err := detectAt(net, img, f)
 		if err != nil || len(boxes) > 0 {
 			return boxes, err
 		}

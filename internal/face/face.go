@@ -56,6 +56,11 @@ func (r *Reader) Read(photo []byte) (*Face, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.read(pic, bounds)
+}
+
+// read is Read from the decoded photo on.
+func (r *Reader) read(pic *Picture, bounds Bounds) (*Face, error) {
 	boxes, err := Detect(r.Detector, pic)
 	if err != nil {
 		return nil, err
@@ -65,9 +70,16 @@ func (r *Reader) Read(photo []byte) (*Face, error) {
 		return nil, err
 	}
 
+	if err := pic.Refine(fit(box.Landmarks).factor(pic)); err != nil {
+		return nil, err
+	}
 	crop := Align(pic, box.Landmarks)
+	small, _, err := pic.small(detectSides[0])
+	if err != nil {
+		return nil, err
+	}
 	w, h := pic.Size()
-	f := &Face{Crop: crop, Small: pic.Small(), Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
+	f := &Face{Crop: crop, Small: small, Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
 	if err := bounds.check(f.Quality); err != nil {
 		return nil, err
 	}

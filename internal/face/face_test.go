@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	xdraw "golang.org/x/image/draw"
+
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/onnx/onnxtest"
@@ -75,6 +77,56 @@ func TestReadGolden(t *testing.T) {
 			draw.Draw(want, want.Rect, img, image.Point{}, draw.Src)
 			if !bytes.Equal(f.Crop.Pix, want.Pix) {
 				t.Errorf("crop differs from %s in %d values; raise face.Version and run with -update if that is meant", golden, differing(f.Crop.Pix, want.Pix))
+			}
+		})
+	}
+}
+
+// TestReadLarge reads photos that are decoded at a part of their size, and the
+// same ones decoded whole: the same face, give or take the rounding, and no
+// detail is missing where the face is small. The sides divide by 320, so that
+// the detector looks at the same pixels.
+func TestReadLarge(t *testing.T) {
+	r := openReader(t)
+	grace := decodeImage(t, readSelfie(t, "grace_hopper.jpg"))
+	tests := []struct {
+		name         string
+		frame, width int // of the photo and of the selfie in it, in pixels
+	}{
+		{"a quarter", 2560, 2100},
+		{"a quarter, then a half", 2560, 1250},
+		{"a quarter, then whole", 2560, 700},
+		{"half", 1280, 1050},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			photo := image.NewRGBA(image.Rect(0, 0, tt.frame, tt.frame))
+			draw.Draw(photo, photo.Rect, image.NewUniform(color.Gray{128}), image.Point{}, draw.Src)
+			xdraw.ApproxBiLinear.Scale(photo, image.Rect(20, 20, 20+tt.width, 20+tt.width*600/512), grace, grace.Bounds(), draw.Src, nil)
+			file := encodeJPEG(t, photo)
+			got, err := r.Read(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := r.ReadPicture(face.NewPicture(decodeImage(t, file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := got.Quality.EyeDistance; math.Abs(e-want.Quality.EyeDistance) > 0.005*e {
+				t.Errorf("%.1f px between the eyes, %.1f in the whole photo", e, want.Quality.EyeDistance)
+			}
+			if s, w := got.Quality.Sharpness, want.Quality.Sharpness; math.Abs(s-w) > 0.15*w {
+				t.Errorf("sharpness %.4f, %.4f in the whole photo", s, w)
+			}
+			if got.Width != want.Width || got.Height != want.Height {
+				t.Errorf("size %dx%d, want %dx%d", got.Width, got.Height, want.Width, want.Height)
+			}
+			var sum int
+			for i := range got.Crop.Pix {
+				sum += abs(int(got.Crop.Pix[i]) - int(want.Crop.Pix[i]))
+			}
+			if mean := float64(sum) / float64(len(got.Crop.Pix)); mean > 2 {
+				t.Errorf("crops differ by %.2f levels on average", mean)
 			}
 		})
 	}

@@ -1,69 +1,126 @@
 package face
 
 import (
+	"fmt"
 	"image"
 	"image/color"
+	"sync"
 )
 
 // Picture is a decoded photo that knows which way is up. Its pixels stay in the
 // decoder's own format until a region is asked for: a 12-megapixel photo is
-// never copied whole.
+// never copied whole, and if it can be, it is decoded at a part of its size
+// until finer pixels are asked for.
 type Picture struct {
-	img         image.Image
-	orientation int // EXIF, 1 to 8
+	orientation   int // EXIF, 1 to 8
+	width, height int // as stored, in pixels
+
+	mu    sync.Mutex
+	img   image.Image // each pixel the mean of scale x scale
+	scale int         // 1, 2, 4 or 8
+	// decode decodes anew at this scale or a finer one, and returns which.
+	decode func(scale int) (image.Image, int, error)
 
 	// The first of the whole photo's reductions, which the detector and the
-	// perceptual hash share. It makes a Picture one goroutine's.
-	reduced   *image.RGBA
-	reducedBy int
+	// perceptual hash share, with the side and the divisor that it was made for.
+	reduced     *image.RGBA
+	reducedSide int
+	reducedBy   int
 }
 
 // NewPicture wraps an upright image.
-func NewPicture(img image.Image) *Picture { return &Picture{img: img, orientation: 1} }
+func NewPicture(img image.Image) *Picture {
+	s := img.Bounds().Size()
+	return &Picture{orientation: 1, width: s.X, height: s.Y, img: img, scale: 1}
+}
 
 // Size returns width and height of the upright photo in pixels.
 func (p *Picture) Size() (w, h int) {
-	s := p.img.Bounds().Size()
 	if p.orientation >= 5 {
-		return s.Y, s.X
+		return p.height, p.width
 	}
-	return s.X, s.Y
+	return p.width, p.height
+}
+
+// Factor returns the largest divisor up to f, which is 1 or more, that Region
+// takes without decoding the photo more finely than f asks for.
+func (p *Picture) Factor(f int) int {
+	p.mu.Lock()
+	s := p.scale
+	p.mu.Unlock()
+	for s > f {
+		s /= 2
+	}
+	return f / s * s
+}
+
+// Refine decodes the photo anew if Region needs finer pixels for f. An error is
+// the decoder's word on the file, of code not_image or unsupported.
+func (p *Picture) Refine(f int) error {
+	_, _, err := p.pixels(f)
+	return err
+}
+
+// pixels returns pixels that f is a multiple of, and of which size they are.
+func (p *Picture) pixels(f int) (image.Image, int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f%p.scale != 0 {
+		want := p.scale
+		for f%want != 0 {
+			want /= 2
+		}
+		img, scale, err := p.decode(want)
+		if err != nil {
+			return nil, 0, err
+		}
+		p.img, p.scale = img, scale
+	}
+	return p.img, p.scale, nil
 }
 
 // Region returns the part r of the upright photo, each side divided by f and
 // rounded up: a pixel is the mean of the f x f block that it stands for. r is
-// clipped to the photo.
+// clipped to the photo, and begins at a multiple of f. It panics where Refine
+// would have failed.
 func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
+	img, s, err := p.pixels(f)
+	if err != nil {
+		panic(fmt.Errorf("decode photo anew: %w", err))
+	}
 	w, h := p.Size()
 	r = r.Intersect(image.Rect(0, 0, w, h))
-	src := unrotate(r, w, h, p.orientation).Add(p.img.Bounds().Min)
-	return rotate(reduce(p.img, src, f), p.orientation)
+	if s > 1 {
+		r = image.Rect(r.Min.X/s, r.Min.Y/s, (r.Max.X+s-1)/s, (r.Max.Y+s-1)/s)
+		w, h = (w+s-1)/s, (h+s-1)/s
+	}
+	src := unrotate(r, w, h, p.orientation).Add(img.Bounds().Min)
+	return rotate(reduce(img, src, f/s), p.orientation)
 }
 
-// Small returns the whole photo, reduced to at most 320 pixels a side: what the
-// face detector looks at first, and what a perceptual hash is made of. Nobody
-// may write to it.
-func (p *Picture) Small() *image.RGBA { return p.small(detectSides[0]) }
-
-// small returns the whole photo, reduced by the whole number that brings the
-// longer side to at most side pixels. Nobody may write to it.
-func (p *Picture) small(side int) *image.RGBA {
-	w, h := p.Size()
-	f := p.factor(side)
-	if p.reduced != nil && p.reducedBy == f {
-		return p.reduced
+// small returns the whole photo, reduced by a whole number f that brings the
+// longer side to about side pixels. Nobody may write to it. An error is the
+// decoder's word on the file.
+func (p *Picture) small(side int) (img *image.RGBA, f int, err error) {
+	p.mu.Lock()
+	img, f = p.reduced, p.reducedBy
+	found := p.reducedSide == side
+	p.mu.Unlock()
+	if found {
+		return img, f, nil
 	}
-	img := p.Region(image.Rect(0, 0, w, h), f)
+	w, h := p.Size()
+	f = p.Factor((max(w, h) + side - 1) / side)
+	if err := p.Refine(f); err != nil {
+		return nil, 0, err
+	}
+	img = p.Region(image.Rect(0, 0, w, h), f)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.reduced == nil {
-		p.reduced, p.reducedBy = img, f
+		p.reduced, p.reducedSide, p.reducedBy = img, side, f
 	}
-	return img
-}
-
-// factor returns by which whole number small reduces.
-func (p *Picture) factor(side int) int {
-	w, h := p.Size()
-	return (max(w, h) + side - 1) / side
+	return img, f, nil
 }
 
 // unrotate maps a rectangle of the upright w x h photo to the stored picture.
@@ -236,4 +293,12 @@ func meanRGBA64(at func(x, y int) color.RGBA64, x0, y0, x1, y1 int) color.RGBA {
 	n := (x1 - x0) * (y1 - y0)
 	to8 := func(sum int) uint8 { return uint8((sum/n + 128) / 257) }
 	return color.RGBA{to8(r), to8(g), to8(b), 0xff}
+}
+
+// Small returns the whole photo as the face detector looks at it first, at
+// most about 320 pixels a side: what a perceptual hash is made of. Nobody may
+// write to it. An error is the decoder's word on the file.
+func (p *Picture) Small() (*image.RGBA, error) {
+	img, _, err := p.small(detectSides[0])
+	return img, err
 }

@@ -202,11 +202,15 @@ func (p *photo) read(copies bool, seed uint64) (time.Duration, error) {
 		return 0, fmt.Errorf("%s: %w", filepath.Base(p.file), err)
 	}
 	var took time.Duration
-	p.hashes, took = hashes(pic.Small())
+	small, err := pic.Small()
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", filepath.Base(p.file), err)
+	}
+	p.hashes, took = hashes(small)
 	if !copies {
 		return took, nil
 	}
-	img := image.Image(pic.Small())
+	img := image.Image(small)
 	if w, h := pic.Size(); w == 200 && h == 200 {
 		if img, err = jpeg.Decode(bytes.NewReader(raw)); err != nil {
 			return 0, err
@@ -216,7 +220,11 @@ func (p *photo) read(copies bool, seed uint64) (time.Duration, error) {
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, c := range changes {
-		h, _ := hashes(face.NewPicture(c.make(img, r)).Small())
+		small, err := face.NewPicture(c.make(img, r)).Small()
+		if err != nil {
+			return 0, err
+		}
+		h, _ := hashes(small)
 		p.copies = append(p.copies, h)
 	}
 	return took, nil
