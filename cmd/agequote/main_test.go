@@ -37,6 +37,7 @@ func TestCommandLine(t *testing.T) {
 		{"evaluate --labels x", 2, "--images"},
 		{"demo extra", 2, "flags only"},
 		{"dev extra", 2, "flags only"},
+		{"dev --parameter Nothing", 2, "want NAME=VALUE"},
 		{"token", 2, "--user and --review"},
 		{"token --user eve --review http://127.0.0.1:1", 2, "anna (underwriter), ben (underwriter), sam (senior) and ada (auditor)"},
 		{"token --user anna --review http://127.0.0.1:1", 1, "read settings"},
