@@ -51,8 +51,9 @@ type Decision struct {
 	By     string    `json:"by"`   // subject of the token, as the issuer states it
 	Role   string    `json:"role"` // underwriter or senior
 	Action Action    `json:"action"`
-	// Suggested is the action that waits for a confirmation, with Suggest, and
-	// the one that takes effect, with Confirm.
+	// Suggested is the action that waits for a confirmation, with Suggest, the
+	// one that takes effect, with Confirm, and the one that would have been
+	// taken, with SecondLook.
 	Suggested Action `json:"suggested,omitempty"`
 	Change    *Terms `json:"change,omitempty"` // with Change, or Suggested Change
 	// PostponeMonths is how long to wait, with Postpone.
@@ -113,7 +114,9 @@ type Reservation struct {
 	Since    time.Time `json:"since"` // when this person took it, where it was taken again
 	Until    time.Time `json:"until"`
 	Released bool      `json:"released,omitempty"`
-	Version  string    `json:"version"`
+	// Decisions is how many decisions stood: one more, and the reservation is over.
+	Decisions int    `json:"decisions"`
+	Version   string `json:"version"`
 }
 
 // ReservationsPrefix is the folder of a case's reservations.
