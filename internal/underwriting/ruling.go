@@ -2,6 +2,7 @@ package underwriting
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -159,6 +160,21 @@ func PersonCodes(decided Decision) []Code {
 		return []Code{AgeUnproven, EvidenceMissing, EvidenceReviewed, BuildReviewed, TobaccoReviewed, HazardReviewed, FactsInconsistent, CustomerAsked}
 	}
 	return nil
+}
+
+// ByPerson tells whether a code comes from a person's decision alone, never from
+// a rule.
+func ByPerson(c Code) bool {
+	switch c {
+	case UnderwriterAccepted, UnderwriterChanged, UnderwriterPostponed, UnderwriterDeclined:
+		return true
+	}
+	for _, decided := range []Decision{Quote, Postpone, Decline} {
+		if slices.Contains(PersonCodes(decided), c) {
+			return true
+		}
+	}
+	return false
 }
 
 // Refused returns the assessment with every price taken out, for a person who
