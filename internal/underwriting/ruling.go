@@ -3,6 +3,8 @@ package underwriting
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -129,6 +131,18 @@ func PersonReason(code Code, decision Decision, record string, months int) Reaso
 		r.Limit = fmt.Sprintf("%d months", months)
 	}
 	return r
+}
+
+// Months returns for how long a person postponed, 0 where none did.
+func (r Reason) Months() int {
+	if r.Code != UnderwriterPostponed {
+		return 0
+	}
+	months, err := strconv.Atoi(strings.TrimSuffix(r.Limit, " months"))
+	if err != nil {
+		return 0
+	}
+	return months
 }
 
 // DecidedPrincipal returns the reasons that the customer is told of a case that
