@@ -410,22 +410,60 @@ type storedHead struct {
 	head      Head
 }
 
+// versioned is a bucket that keeps versions. Of a head the oldest counts: what
+// was written over it, or hides it, came later and is not under its lock.
+type versioned interface {
+	Versions(ctx context.Context, prefix string) ([]store.Version, error)
+	GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
+}
+
 func readHeads(ctx context.Context, s reader, id string) ([]storedHead, error) {
-	keys, err := s.List(ctx, HeadPrefix(id))
+	names, err := headNames(ctx, s, id)
 	if err != nil {
 		return nil, fmt.Errorf("list heads: %w", err)
 	}
 	var out []storedHead
-	for _, key := range keys {
-		body, err := s.Get(ctx, key, maxObject)
+	for _, name := range names {
+		var body []byte
+		if v, ok := s.(versioned); ok && name.ID != "" {
+			body, err = v.GetVersion(ctx, name.Key, name.ID, maxObject)
+		} else {
+			body, err = s.Get(ctx, name.Key, maxObject)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read head: %w", err)
 		}
-		h := storedHead{key: key, hash: digest.Of(body)}
+		h := storedHead{key: name.Key, hash: digest.Of(body)}
 		_ = json.Unmarshal(body, &h.head) // one that cannot be read follows nothing, and is told so
 		out = append(out, h)
 	}
 	return out, nil
+}
+
+// headNames returns the heads by number, with the oldest version of each where
+// the bucket keeps versions.
+func headNames(ctx context.Context, s reader, id string) ([]store.Version, error) {
+	v, ok := s.(versioned)
+	if !ok {
+		keys, err := s.List(ctx, HeadPrefix(id))
+		out := make([]store.Version, len(keys))
+		for i, key := range keys {
+			out[i].Key = key
+		}
+		return out, err
+	}
+	all, err := v.Versions(ctx, HeadPrefix(id)) // by name, the newest first
+	var out []store.Version
+	for _, version := range all {
+		switch n := len(out); {
+		case version.Marker:
+		case n > 0 && out[n-1].Key == version.Key:
+			out[n-1] = version
+		default:
+			out = append(out, version)
+		}
+	}
+	return out, err
 }
 
 // Sealer writes heads.
