@@ -13,11 +13,16 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agequote
 GOTESTSUM_VERSION := v1.13.0
 STATICCHECK_VERSION := v0.8.2
 BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+GOVULNCHECK_VERSION := v1.9.0
+CYCLONEDX_VERSION := v1.9.0
 
 GOTESTSUM := $(CACHE)/tools/gotestsum-$(GOTESTSUM_VERSION)/gotestsum
 STATICCHECK := $(CACHE)/tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 BENCHSTAT := $(CACHE)/tools/benchstat-$(BENCHSTAT_VERSION)/benchstat
+GOVULNCHECK := $(CACHE)/tools/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
+CYCLONEDX := $(CACHE)/tools/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 VENV := $(CACHE)/venv
+CHECKOV := $(CACHE)/venv-checkov
 TORCH := $(CACHE)/venv-torch
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
@@ -272,6 +277,19 @@ check-template: $(VENV)/ready ## template.yaml and infra/: cfn-lint, hadolint, s
 	$(VENV)/bin/sam validate --lint
 	$(VENV)/bin/sam build --build-dir build/sam
 
+# VULNDB is the address of Go's vulnerability database, where the public one is
+# out of reach: a folder that golang.org/x/vulndb/cmd/indexdb made, as file:///...
+.PHONY: check-security sbom
+check-security: $(CHECKOV)/ready $(GOVULNCHECK) ## known vulnerabilities of the code, and weak settings of the templates
+	$(CHECKOV)/bin/checkov --config-file infra/checkov.yaml
+	$(GOVULNCHECK) $(if $(VULNDB),-db '$(VULNDB)') ./...
+
+sbom: $(CYCLONEDX) ## bills of materials of the functions, CycloneDX, into build/sbom
+	@mkdir -p build/sbom
+	@for f in functions/*/; do \
+		$(CYCLONEDX) app -json -licenses -main "$$f" -output "build/sbom/$$(basename $$f).json" . && echo "build/sbom/$$(basename $$f).json"; \
+	done
+
 # ---- Tools -------------------------------------------------------------------
 
 $(GOTESTSUM):
@@ -282,6 +300,17 @@ $(STATICCHECK):
 
 $(BENCHSTAT):
 	GOBIN='$(@D)' go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+
+$(GOVULNCHECK):
+	GOBIN='$(@D)' go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+
+$(CYCLONEDX):
+	GOBIN='$(@D)' go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+
+$(CHECKOV)/ready: infra/checkov.txt
+	python3 -m venv '$(CHECKOV)'
+	'$(CHECKOV)/bin/pip' install --quiet --disable-pip-version-check -r infra/checkov.txt
+	@touch $@
 
 $(VENV)/ready: infra/requirements.txt
 	python3 -m venv '$(VENV)'

@@ -87,10 +87,13 @@ func (s *Stack) serveAPIs() {
 		if c := a.CORS; c != nil {
 			cfg.CORS = &httpapi.CORS{Origins: c.Origins, Methods: c.Methods, Headers: c.Headers, Expose: c.Expose, MaxAge: c.MaxAge}
 		}
+		by := authorizers(a)
 		for _, f := range s.template.Functions {
 			for _, e := range f.HTTPEvents {
 				if e.API == a.LogicalID {
-					cfg.Routes = append(cfg.Routes, httpapi.Route{Method: e.Method, Path: e.Path, Function: f.ARN})
+					cfg.Routes = append(cfg.Routes, httpapi.Route{
+						Method: e.Method, Path: e.Path, Function: f.ARN, Authorizer: by[e.Authorizer], Scopes: e.Scopes,
+					})
 				}
 			}
 		}

@@ -199,6 +199,9 @@ func (r *resolver) api(id string, res node) (API, error) {
 	if a.BurstLimit, err = settings.get("ThrottlingBurstLimit").integer(0); err != nil {
 		return API{}, err
 	}
+	if a.Authorizers, err = r.authorizers(own["Auth"]); err != nil {
+		return API{}, err
+	}
 	cors, err := r.resolve(own["CorsConfiguration"])
 	if err != nil || cors.kind == absent {
 		return a, err
@@ -407,11 +410,18 @@ func (p properties) httpEvents() ([]HTTPEvent, error) {
 		}
 		own := n.fields["Properties"].fields
 		e := HTTPEvent{API: own["ApiId"].text, Method: strings.ToUpper(own["Method"].text), Path: own["Path"].text}
+		auth, err := p.resolve(own["Auth"])
+		if err != nil {
+			return nil, err
+		}
 		if id := own["ApiId"]; id.fields != nil {
 			e.API = id.fields["Ref"].text // the long form of !Ref
 		}
 		if e.API == "" || e.Method == "" || e.Path == "" {
 			return nil, errorAt(n.line, "event %s needs ApiId, Method and Path", name)
+		}
+		if err := p.letIn(&e, n.line, auth); err != nil {
+			return nil, err
 		}
 		out = append(out, e)
 	}
