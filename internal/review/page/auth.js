@@ -60,6 +60,7 @@ export async function start() {
     if (!asked || query.get('state') !== asked.state) throw new Failed('state');
     if (query.has('error')) throw new Failed('refused', query.get('error'));
     await discover();
+    if (query.has('iss') && query.get('iss') !== settings.issuer) throw new Failed('issuer', query.get('iss')); // RFC 9207
     await tokens({ grant_type: 'authorization_code', code: query.get('code'), redirect_uri: here(), code_verifier: asked.verifier }, asked.nonce);
     return true;
   }
