@@ -45,6 +45,38 @@ type Onboard struct {
 	MetricsNamespace string
 }
 
+// Review is what functions/review is told.
+type Review struct {
+	UploadsBucket    string
+	CasesBucket      string
+	AuditBucket      string // heads of the cases' chains
+	QuoteFunction    string // name, to have decisions quoted
+	Issuer           string // of the tokens, for the page
+	ClientID         string
+	Audience         string
+	Scope            string // that the page asks for
+	RoleClaim        string // claim of the token that holds the role
+	MetricsNamespace string
+}
+
+// LoadReview reads the settings of functions/review.
+func LoadReview(getenv func(string) string) (Review, error) {
+	e := env{get: getenv}
+	c := Review{
+		UploadsBucket:    e.text("UPLOADS_BUCKET"),
+		CasesBucket:      e.text("CASES_BUCKET"),
+		AuditBucket:      e.text("AUDIT_BUCKET"),
+		QuoteFunction:    e.text("QUOTE_FUNCTION"),
+		Issuer:           e.text("REVIEW_ISSUER"),
+		ClientID:         e.text("REVIEW_CLIENT_ID"),
+		Audience:         e.text("REVIEW_AUDIENCE"),
+		Scope:            e.text("REVIEW_SCOPE"),
+		RoleClaim:        e.text("REVIEW_ROLE_CLAIM"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
 // LoadPredict reads the settings of functions/predict.
 func LoadPredict(getenv func(string) string) (Predict, error) {
 	e := env{get: getenv}

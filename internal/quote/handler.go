@@ -152,38 +152,9 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 // write computes the quote and stores it, or returns the one that another
 // delivery stored first.
 func (h *Handler) write(ctx context.Context, c event.Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
-	now := h.Now().UTC()
-	in := Input{
-		Case: c.Case, Cause: c.Cause,
-		Facts:         application.Object.Facts,
-		ValuationDate: now,
-		Time:          now,
-		Inputs:        casefile.Inputs{Application: application.Key},
-		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
-	}
-	estimate, ok, err := h.estimate(ctx, c)
-	if err != nil {
-		return cases.Stored[casefile.Quote]{}, fmt.Errorf("read estimate: %w", err)
-	}
-	if ok {
-		in.useEstimate(estimate)
-	}
-	replaced, err := h.latestQuote(ctx, c.Case)
+	quote, err := h.compute(ctx, c, application)
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, err
-	}
-	in.Replaces = replaced
-
-	quote, err := ComputeOrRefer(h.Book, in)
-	if err != nil {
-		return cases.Stored[casefile.Quote]{}, fmt.Errorf("compute quote: %w", err)
-	}
-	if h.Stopped != nil {
-		record, err := h.Stopped(ctx)
-		if err != nil {
-			return cases.Stored[casefile.Quote]{}, fmt.Errorf("look whether quoting is stopped: %w", err)
-		}
-		quote = ReferStopped(quote, record)
 	}
 	body, err := quote.Encode()
 	if err != nil {
@@ -194,6 +165,53 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 		return cases.Stored[casefile.Quote]{}, fmt.Errorf("write quote: %w", err)
 	}
 	return stored, nil
+}
+
+// compute computes the quote from what is stored.
+func (h *Handler) compute(ctx context.Context, c event.Cause, application cases.Stored[casefile.Application]) (casefile.Quote, error) {
+	now := h.Now().UTC()
+	in := Input{
+		Case: c.Case, Cause: c.Cause,
+		Facts:         application.Object.Facts,
+		ValuationDate: now,
+		Time:          now,
+		Inputs:        casefile.Inputs{Application: application.Key},
+		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
+	}
+	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+		// A person has looked, so that a stop does not keep it back.
+		if err := h.decision(ctx, c, &in); err != nil {
+			return casefile.Quote{}, err
+		}
+		quote, err := ComputeOrRefer(h.Book, in)
+		if err != nil {
+			return casefile.Quote{}, fmt.Errorf("compute quote of a decision: %w", err)
+		}
+		return quote, seen(ctx, h.Cases, &in, &quote)
+	}
+
+	estimate, ok, err := h.estimate(ctx, c)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("read estimate: %w", err)
+	}
+	if ok {
+		in.useEstimate(estimate)
+	}
+	if in.Replaces, err = h.latestQuote(ctx, c.Case); err != nil {
+		return casefile.Quote{}, err
+	}
+	quote, err := ComputeOrRefer(h.Book, in)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("compute quote: %w", err)
+	}
+	if h.Stopped == nil {
+		return quote, nil
+	}
+	record, err := h.Stopped(ctx)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("look whether quoting is stopped: %w", err)
+	}
+	return ReferStopped(quote, record), nil
 }
 
 // useEstimate adds a stored estimate and where it came from.

@@ -141,6 +141,24 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	return keys, nil
 }
 
+// ListAfter returns at most limit names, 1 to 1000, that start with prefix and
+// come after the name after in order: one request.
+func (b *Bucket) ListAfter(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	in := &s3.ListObjectsV2Input{Bucket: &b.Name, Prefix: &prefix, MaxKeys: aws.Int32(int32(limit))}
+	if after != "" {
+		in.StartAfter = &after
+	}
+	page, err := b.Client.ListObjectsV2(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("list objects: %w", err)
+	}
+	keys := make([]string, len(page.Contents))
+	for i, o := range page.Contents {
+		keys[i] = aws.ToString(o.Key)
+	}
+	return keys, nil
+}
+
 // Delete removes an object; one that does not exist is no error.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
 	_, err := b.Client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.Name, Key: &key})

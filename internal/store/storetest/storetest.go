@@ -22,6 +22,7 @@ type Store interface {
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 	PutIfAbsent(ctx context.Context, key string, body []byte) error
 	List(ctx context.Context, prefix string) ([]string, error)
+	ListAfter(ctx context.Context, prefix, after string, limit int) ([]string, error)
 	Delete(ctx context.Context, key string) error
 	GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
 	Overwrite(ctx context.Context, key string, body []byte) error
@@ -51,6 +52,26 @@ func Conformance(t *testing.T, s Store) {
 		}
 		if got, err := s.Get(ctx, "cases/a", 5); err != nil || string(got) != "first" {
 			t.Errorf("Get = %q, %v, want the first body", got, err)
+		}
+	})
+	t.Run("list a part", func(t *testing.T) {
+		for _, name := range []string{"b", "d", "c", "a"} {
+			put("part/"+name, "x")
+		}
+		for _, tt := range []struct {
+			after string
+			limit int
+			want  []string
+		}{
+			{"", 2, []string{"part/a", "part/b"}},
+			{"part/b", 2, []string{"part/c", "part/d"}},
+			{"part/bb", 9, []string{"part/c", "part/d"}},
+			{"part/d", 9, []string{}},
+		} {
+			got, err := s.ListAfter(ctx, "part/", tt.after, tt.limit)
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("ListAfter(%q, %d): %v (-want +got)\n%s", tt.after, tt.limit, err, diff)
+			}
 		}
 	})
 	t.Run("limit", func(t *testing.T) {
