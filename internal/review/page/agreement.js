@@ -21,7 +21,7 @@ export function agreementView(app) {
     body.replaceChildren(...[
       known && h('p', { class: 'figure' }, h('strong', {}, number(a.kappa, 2)), ' ', h('span', {}, t('agreement.kappa'))),
       known && h('p', {}, t('agreement.interval', { low: number(a.low, 2), high: number(a.high, 2), strength: t(`strength.${strength}`) })),
-      list([[t('agreement.n'), number(a.n)], [t('agreement.agree'), `${number(a.agree)} (${percent(a.agree / a.n)})`]]),
+      list([[t('agreement.n'), number(a.n)], [t('agreement.agree'), percent(a.agree)]]),
       h('p', { class: 'soft' }, t('agreement.meaning')),
     ].filter(Boolean));
   }).catch(app.fail);

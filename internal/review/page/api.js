@@ -2,12 +2,15 @@
 
 import * as auth from './auth.js';
 
+// What the gateway itself refuses has no code.
+const GATEWAY = { 401: 'unauthorized', 429: 'too_many_requests' };
+
 /** Problem is an RFC 9457 answer, or a connection that failed (code "offline"). */
 export class Problem extends Error {
   constructor(status, body) {
     super(body.code || String(status));
     this.status = status;
-    this.code = status === 401 ? 'unauthorized' : body.code || '';
+    this.code = body.code || GATEWAY[status] || '';
     this.body = body;
     this.fields = body.fields || [];
   }

@@ -234,6 +234,7 @@ export class Case {
     this.photoBox.replaceChildren(...[
       !c.photo ? h('p', {}, t('photo.none'))
         : c.photo.expired ? h('p', {}, t('photo.expired'))
+        : !this.#app.can('open') ? h('p', {}, t('photo.closed'))
           : [h('div', { class: 'covered' }, h('p', {}, t('photo.hidden')), h('button', { type: 'button', id: 'show-photo', on: { click: () => this.photo() } }, t('key.photo'), h('kbd', {}, 'o')))],
     ].flat());
     return section('photo-section', t('photo.title'), this.photoBox, c.photo?.code && c.photo.code !== 'ok' && h('p', {}, word('photo', c.photo.code)));
@@ -242,7 +243,7 @@ export class Case {
   /** photo opens the photo, which is recorded, and takes it away again when its link ends. */
   async photo() {
     const c = this.#case;
-    if (!c?.photo || c.photo.expired) return;
+    if (!c?.photo || c.photo.expired || !this.#app.can('open')) return;
     if (this.photoBox.querySelector('img')) { // the same key covers it again
       this.#cover();
       return;
@@ -322,7 +323,7 @@ export class Case {
     try {
       const chain = await api.audit(c.case);
       if (this.#case !== c) return;
-      this.slot.replaceChildren(auditView(c.case, chain, () => this.cancel()));
+      this.slot.replaceChildren(auditView(chain, () => this.cancel()));
       this.slot.querySelector('h3').focus();
     } catch (error) {
       this.#app.fail(error);

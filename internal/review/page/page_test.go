@@ -2,9 +2,12 @@ package page
 
 import (
 	"encoding/json"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/reason"
@@ -45,7 +48,7 @@ func TestEveryCodeHasWords(t *testing.T) {
 	for _, mode := range underwriting.Modes {
 		need("mode", string(mode))
 	}
-	for _, state := range []string{casefile.StateRefer, casefile.StateFailed, casefile.StateAsked, casefile.StateComplained} {
+	for _, state := range []string{casefile.StateRefer, casefile.StateFailed, casefile.StateAsked, casefile.StateComplained, casefile.StateSuggested} {
 		need("state", state)
 	}
 	for _, a := range []casefile.Action{casefile.Accept, casefile.Change, casefile.Postpone, casefile.Decline,
@@ -58,6 +61,40 @@ func TestEveryCodeHasWords(t *testing.T) {
 		casefile.Evidence, casefile.Suggest, casefile.Confirm, casefile.Return, casefile.SecondLook, casefile.Overdue} {
 		need("done", string(a))
 		need("history", "decided_"+string(a))
+	}
+}
+
+// TestEveryProblemHasWords holds the catalogue to the codes of the API.
+func TestEveryProblemHasWords(t *testing.T) {
+	words := catalogue(t)
+	spec, err := os.ReadFile("../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var api struct {
+		Components struct {
+			Schemas struct {
+				Problem struct {
+					Properties struct {
+						Code struct {
+							Enum []string `yaml:"enum"`
+						} `yaml:"code"`
+					} `yaml:"properties"`
+				} `yaml:"Problem"`
+			} `yaml:"schemas"`
+		} `yaml:"components"`
+	}
+	if err := yaml.Unmarshal(spec, &api); err != nil {
+		t.Fatal(err)
+	}
+	codes := api.Components.Schemas.Problem.Properties.Code.Enum
+	if len(codes) == 0 {
+		t.Fatal("no codes found in openapi.yaml")
+	}
+	for _, code := range codes {
+		if words["problem."+code] == "" {
+			t.Errorf("problem %s has no words", code)
+		}
 	}
 }
 
