@@ -36,9 +36,10 @@ func (b *lockedBuffer) Write(p []byte) (int, error) {
 	return b.Buffer.Write(p)
 }
 
-// StartStack starts the stack until the test's end. Errors that the functions
-// logged are shown where the test fails.
-func StartStack(t *testing.T, root string) *Stack {
+// StartStack starts the stack until the test's end, with its objects in dir and
+// further template parameters as NAME=value. Errors that the functions logged are
+// shown where the test fails.
+func StartStack(t *testing.T, root, dir string, parameters ...string) *Stack {
 	t.Helper()
 	functions := filepath.Join(root, "build")
 	if _, err := os.Stat(filepath.Join(functions, "OnboardFunction", "bootstrap")); err != nil {
@@ -47,12 +48,17 @@ func StartStack(t *testing.T, root string) *Stack {
 		}
 		t.Skipf("%v; run make functions", err)
 	}
+	overrides := map[string]string{"AllowResearchModel": "yes"}
+	for _, p := range parameters {
+		name, value, _ := strings.Cut(p, "=")
+		overrides[name] = value
+	}
 	log := new(lockedBuffer)
 	stack, err := local.Start(t.Context(), local.Options{
 		Template:    filepath.Join(root, "template.yaml"),
-		Parameters:  map[string]string{"AllowResearchModel": "yes"},
+		Parameters:  overrides,
 		Functions:   functions,
-		Dir:         t.TempDir(),
+		Dir:         dir,
 		RetryWait:   50 * time.Millisecond,
 		FunctionLog: log,
 	})

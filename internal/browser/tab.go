@@ -170,6 +170,20 @@ func Value[T any](tb *Tab, expression string, options ...chromedp.EvaluateOption
 	return v
 }
 
+// Print shows the page as it is printed.
+func (tb *Tab) Print() {
+	tb.T.Helper()
+	if _, err := chromedp.Call(tb.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}); err != nil {
+		tb.Fatal("print: %v", err)
+	}
+}
+
+// Do runs a script of the test's own.
+func (tb *Tab) Do(script string, options ...chromedp.EvaluateOption) {
+	tb.T.Helper()
+	tb.Run("run "+script, chromedp.Evaluate[chromedp.Void](script, options...))
+}
+
 // Until waits for an expression to be true. chromedp.Poll would compile it in
 // the page, which the page's policy forbids.
 func (tb *Tab) Until(what, expression string) {

@@ -32,7 +32,7 @@ func startSite(t *testing.T, root string, camera []byte) *site {
 	t.Helper()
 	// The browser first: where there is none, nothing else is started.
 	b := browser.Start(t, root, camera)
-	stack := browser.StartStack(t, root)
+	stack := browser.StartStack(t, root, t.TempDir())
 	s := &site{Browser: b, address: stack.APIEndpoint("OnboardApi"), uploads: stack.S3Endpoint(), cases: stack.Cases, photos: stack.Photos}
 	s.Origins = []string{s.address, s.uploads}
 	return s
