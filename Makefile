@@ -34,7 +34,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/review/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -55,7 +55,7 @@ train-build: ## build bin/training, as the training image has it
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
 
-FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction ReviewFunction
 
 .PHONY: functions $(FUNCTIONS)
 functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
@@ -80,7 +80,7 @@ define need_compiler
 predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
 endef
 
-.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction build-ReviewFunction
 build-PredictFunction:
 	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
 	$(call bootstrap,predict,1)
@@ -97,6 +97,9 @@ build-FailedFunction:
 
 build-OnboardFunction:
 	$(call bootstrap,onboard,0)
+
+build-ReviewFunction:
+	$(call bootstrap,review,0)
 
 .PHONY: onnxruntime
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash

@@ -24,6 +24,9 @@ type Predict struct {
 // Quote is what functions/quote is told.
 type Quote struct {
 	CasesBucket      string
+	AuditBucket      string  // heads of the cases' chains
+	SampleShare      float64 // of the cases quoted without a person, 0 to 1
+	SampleSeed       string  // which cases these are
 	MetricsNamespace string
 }
 
@@ -97,6 +100,9 @@ func LoadQuote(getenv func(string) string) (Quote, error) {
 	e := env{get: getenv}
 	c := Quote{
 		CasesBucket:      e.text("CASES_BUCKET"),
+		AuditBucket:      e.text("AUDIT_BUCKET"),
+		SampleShare:      e.share("SAMPLE_SHARE"),
+		SampleSeed:       e.text("SAMPLE_SEED"),
 		MetricsNamespace: e.text("METRICS_NAMESPACE"),
 	}
 	return c, e.err()
@@ -166,6 +172,16 @@ func (e *env) whole(name, what string) int {
 		e.problems = append(e.problems, fmt.Errorf("%s is %q, want %s from 1", name, v, what))
 	}
 	return n
+}
+
+// share reads a number from 0 to 1.
+func (e *env) share(name string) float64 {
+	v := e.text(name)
+	x, err := strconv.ParseFloat(v, 64)
+	if v != "" && (err != nil || !(x >= 0 && x <= 1)) {
+		e.problems = append(e.problems, fmt.Errorf("%s is %q, want a share from 0 to 1", name, v))
+	}
+	return x
 }
 
 func (e *env) err() error {

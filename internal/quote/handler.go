@@ -29,6 +29,9 @@ type (
 		List(ctx context.Context, prefix string) ([]string, error)
 		PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
+	sealer interface {
+		Seal(ctx context.Context, id string) error
+	}
 	recorder interface {
 		Record(dimensions map[string]string, values ...metrics.Value)
 	}
@@ -42,6 +45,12 @@ type Handler struct {
 	// Stopped names the record by which quoting was stopped, "" while it is not:
 	// every case then goes to a person. Nil: it cannot be stopped.
 	Stopped func(ctx context.Context) (record string, err error)
+	// Sample tells which of the cases quoted without a person are put before one
+	// all the same. Nil: none is.
+	Sample func(id string) bool
+	// Seal keeps the hashes of a case when a decision's quote has come to it.
+	// Nil: none are kept.
+	Seal    sealer
 	Metrics recorder
 	Version string // code version, for the stored objects
 	Now     func() time.Time
@@ -135,18 +144,32 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 	}
 	outcome.Code, outcome.Decision, outcome.Quote = stored.Object.Code, stored.Object.Decision, key
 
-	// The marker comes after the quote, and again with each delivery: a crash
-	// between the two leaves no referred case without one.
-	if stored.Object.Decision == underwriting.Refer {
-		if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
-			return Outcome{}, err
+	return outcome, h.follow(ctx, c, stored.Object, application.Object.Facts.SumCents)
+}
+
+// follow does what a stored quote asks for. It comes after the quote, and again
+// with each delivery: a crash between the two leaves no referred case without a
+// marker.
+func (h *Handler) follow(ctx context.Context, c event.Cause, q casefile.Quote, sumCents int64) error {
+	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+		if h.Seal == nil {
+			return nil
 		}
-		markers := casefile.Marker(c.Case, casefile.StateRefer, stored.Object.Time, application.Object.Facts.SumCents)
-		if err := cases.Mark(ctx, h.Cases, markers); err != nil {
-			return Outcome{}, err
-		}
+		return h.Seal.Seal(ctx, c.Case)
 	}
-	return outcome, nil
+	state := ""
+	switch {
+	case q.Decision == underwriting.Refer:
+		state = casefile.StateRefer
+	case q.Decision == underwriting.Quote && h.Sample != nil && h.Sample(c.Case):
+		state = casefile.StateSample
+	default:
+		return nil
+	}
+	if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
+		return err
+	}
+	return cases.Mark(ctx, h.Cases, casefile.Marker(c.Case, state, q.Time, sumCents))
 }
 
 // write computes the quote and stores it, or returns the one that another
