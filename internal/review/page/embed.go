@@ -7,6 +7,9 @@ package page
 
 import (
 	"embed"
+	"fmt"
+	"net/url"
+	"slices"
 
 	"github.com/agequote/agequote/internal/webpage"
 )
@@ -27,10 +30,20 @@ func Asset(name string) (webpage.File, bool) {
 }
 
 // Headers returns the headers of every answer that carries a file of the page.
-// uploadsOrigin is the origin, scheme://host[:port], of the photos; issuers are
-// the origins at which the page discovers the issuer and gets its tokens. These
-// are two with an issuer such as Amazon Cognito, whose discovery document lies
-// elsewhere than its token endpoint.
-func Headers(uploadsOrigin string, issuers ...string) map[string]string {
-	return webpage.Headers(webpage.Policy{Connect: issuers, Images: []string{uploadsOrigin}})
+// uploadsOrigin is the origin, scheme://host[:port], of the photos; signIn are
+// addresses of the issuer and of its token endpoint, whose origins the page may
+// ask. These are two with an issuer such as Amazon Cognito, whose tokens come from
+// a domain of their own.
+func Headers(uploadsOrigin string, signIn ...string) (map[string]string, error) {
+	p := webpage.Policy{Images: []string{uploadsOrigin}}
+	for _, address := range signIn {
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme == "" || u.Host == "" {
+			return nil, fmt.Errorf("read the issuer's address: %q is none", address)
+		}
+		p.Connect = append(p.Connect, u.Scheme+"://"+u.Host)
+	}
+	slices.Sort(p.Connect)
+	p.Connect = slices.Compact(p.Connect)
+	return webpage.Headers(p), nil
 }

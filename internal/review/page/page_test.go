@@ -133,8 +133,12 @@ func TestPageIsSelfContained(t *testing.T) {
 			}
 		}
 	}
-	policy := Headers("https://uploads.example", "https://issuer.example")["Content-Security-Policy"]
-	for _, part := range []string{"img-src 'self' blob: https://uploads.example;", "connect-src 'self' https://issuer.example;"} {
+	headers, err := Headers("https://uploads.example", "https://tokens.example/token", "https://issuer.example/pool", "https://issuer.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := headers["Content-Security-Policy"]
+	for _, part := range []string{"img-src 'self' blob: https://uploads.example;", "connect-src 'self' https://issuer.example https://tokens.example;"} {
 		if !strings.Contains(policy, part) || strings.Contains(policy, "unsafe") {
 			t.Errorf("policy is %s, want %s in it", policy, part)
 		}
