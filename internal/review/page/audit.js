@@ -2,7 +2,7 @@
 
 import { h } from './dom.js';
 import { t } from './texts.js';
-import { stamp, table, when, word } from './words.js';
+import { firstWord, stamp, table, when } from './words.js';
 
 const hash = (x) => (x ? h('code', { class: 'hash', title: x }, h('span', {}, x.replace(/^sha256:/, '').slice(0, 12)), h('span', { class: 'rest' }, x.replace(/^sha256:/, '').slice(12))) : '–');
 
@@ -17,7 +17,7 @@ export function auditView(chain, close) {
     h('p', { class: 'soft' }, chain.heads > 0 ? t('audit.heads', { n: chain.heads, time: when(chain.sealed) }) : t('audit.unsealed')),
     table(t('audit.records'), [t('audit.object'), t('audit.what'), t('audit.time'), t('audit.hash'), t('audit.previous'), t('audit.check')],
       lines.map((l) => [h('code', {}, l.object.replace(`cases/${chain.case}/`, '')),
-        [l.what && word('action', l.what), l.by && h('span', { class: 'soft' }, ` ${t('history.by', { by: l.by })}`)], l.time ? stamp(l.time) : '–', hash(l.hash), hash(l.previous), check(l)])),
+        [l.what && firstWord(['done', 'decision', 'photo'], l.what), l.by && h('span', { class: 'soft' }, ` ${t('history.by', { by: l.by })}`)], l.time ? stamp(l.time) : '–', hash(l.hash), hash(l.previous), check(l)])),
     h('div', { class: 'buttons' }, h('button', { type: 'button', id: 'print', on: { click: () => window.print() } }, t('print')),
       h('button', { type: 'button', id: 'audit-close', on: { click: close } }, t('close'), h('kbd', {}, 'Esc'))));
 }

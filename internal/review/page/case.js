@@ -175,7 +175,7 @@ export class Case {
   #summary(c, q) {
     const facts = c.application || {};
     if (!q) return section('summary', t('summary.title'), h('p', {}, t('summary.none')), list([[t('fact.sum'), sum(facts.sum_cents)]]));
-    return section('summary', t('summary.title'),
+    return section('summary', t(q.cause?.startsWith('decision') ? 'summary.decided' : 'summary.title'),
       h('p', { class: 'verdict' }, h('span', { class: `badge big ${q.decision}` }, word('decision', q.decision)),
         q.gross_annual_cents !== null && q.gross_annual_cents !== undefined && h('span', { class: 'amount' }, t('summary.premium', { amount: money(q.gross_annual_cents, q.currency) })),
         q.gross_annual_cents !== null && q.gross_annual_cents !== undefined && q.basis.charged && h('span', { class: 'soft' }, t(`charged.${q.basis.charged}`, { age: q.basis.price_age }))),
@@ -305,7 +305,7 @@ export class Case {
         ' · ', h('span', { class: 'soft' }, t('decision.by', { by: d.by, role: word('role', d.role) }), ', ', stamp(d.time))),
       d.reason && h('p', {}, this.#reasonWords(d.reason)),
       d.text && h('p', { class: 'words' }, d.text),
-      h('p', { class: 'soft' }, terms(d.before), ' → ', terms(d.after))))));
+      h('p', { class: 'soft' }, terms(d.before, c.quote?.currency), ' → ', terms(d.after, c.quote?.currency))))));
   }
 
   #reasonWords(code) { return this.#app.reasons.codes.find((x) => x.code === code)?.sentence || code; }
@@ -336,10 +336,10 @@ function section(id, title, ...content) {
 }
 
 /** terms prints what a case is quoted on. */
-function terms(x) {
+function terms(x, currency) {
   if (!x) return '–';
   return [x.decision && word('decision', x.decision), x.class, x.rating && t('rating', { rating: x.rating }),
-    x.price_age !== null && x.price_age !== undefined && t('terms.age', { age: x.price_age })].filter(Boolean).join(', ') || '–';
+    x.price_age !== null && x.price_age !== undefined && t('terms.age', { age: x.price_age }), x.gross_annual_cents && currency && money(x.gross_annual_cents, currency)].filter(Boolean).join(', ') || '–';
 }
 
 /** tobacco prints never, former:YEARS or current[:KIND]. */

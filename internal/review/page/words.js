@@ -14,6 +14,9 @@ export function sentence(error) {
 /** word is the catalogue's word for a code, or the code itself with its underscores as spaces. */
 export const word = (kind, code) => (has(`${kind}.${code}`) ? t(`${kind}.${code}`) : String(code).replaceAll('_', ' '));
 
+/** firstWord is the word of the first of the kinds that has the code. */
+export const firstWord = (kinds, code) => word(kinds.find((k) => has(`${k}.${code}`)) || '', code);
+
 /** when prints a moment, without what it shares with this one: the day, or the year. */
 export function when(iso) {
   if (!iso) return '';
