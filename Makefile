@@ -179,8 +179,8 @@ test: build train-parts $(if $(BROWSER),axe) $(GOTESTSUM) ## run all tests, the 
 	awk -f infra/count.awk build/test.json; exit $$status
 
 .PHONY: test-browser axe
-test-browser: build axe ## test the customers' page in Chromium; pictures of every step go to build/screenshots
-	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest -count 1 -v
+test-browser: build axe ## test both pages in Chromium; pictures of every step go to build/screenshots
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest ./internal/review/browsertest -count 1 -v
 
 axe: ## fetch axe-core, which tests the page's accessibility, into the cache, checked by hash
 	@infra/axe.sh >/dev/null

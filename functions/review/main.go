@@ -19,7 +19,9 @@ import (
 	"github.com/agequote/agequote/internal/config"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/review"
+	"github.com/agequote/agequote/internal/review/page"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/upload"
@@ -57,6 +59,15 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 	client := s3.NewFromConfig(aws)
+	photos := &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now}
+	origin, err := photos.Origin(ctx)
+	if err != nil {
+		return err
+	}
+	headers, err := page.Headers(origin, cfg.Issuer, cfg.TokenOrigin)
+	if err != nil {
+		return err
+	}
 
 	stored := &s3store.Bucket{Client: client, Name: cfg.CasesBucket}
 	heads := &s3store.Bucket{Client: client, Name: cfg.AuditBucket}
@@ -66,13 +77,15 @@ func run(ctx context.Context, getenv func(string) string) error {
 		SignIn:        review.SignIn{Issuer: cfg.Issuer, ClientID: cfg.ClientID, Audience: cfg.Audience, Scope: cfg.Scope},
 		Cases:         stored,
 		Photos:        &s3store.Bucket{Client: client, Name: cfg.UploadsBucket},
-		Views:         &upload.Presigner{Client: client, Bucket: cfg.UploadsBucket, Now: time.Now},
+		Views:         photos,
 		Quote:         &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
 		QuoteFunction: cfg.QuoteFunction,
 		Book:          book,
 		Limits:        limits,
 		Seal:          &audit.Sealer{Cases: stored, Heads: heads, Version: version.String(), Now: time.Now},
 		Heads:         heads,
+		Page:          asset,
+		PageHeaders:   headers,
 		Metrics:       &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
 		Version:       version.String(),
 		Now:           time.Now,
@@ -80,4 +93,10 @@ func run(ctx context.Context, getenv func(string) string) error {
 	}
 	lambda.Start(h.Handle)
 	return nil
+}
+
+// asset is a file of the page as the handler takes it.
+func asset(path string) (openapi.Asset, bool) {
+	f, ok := page.Asset(path)
+	return openapi.Asset(f), ok
 }

@@ -55,6 +55,7 @@ type Review struct {
 	AuditBucket      string // heads of the cases' chains
 	QuoteFunction    string // name, to have decisions quoted
 	Issuer           string // of the tokens, for the page
+	TokenOrigin      string // of the issuer's token endpoint; the issuer, where that has its origin
 	ClientID         string
 	Audience         string
 	Scope            string // that the page asks for
@@ -71,6 +72,7 @@ func LoadReview(getenv func(string) string) (Review, error) {
 		AuditBucket:      e.text("AUDIT_BUCKET"),
 		QuoteFunction:    e.text("QUOTE_FUNCTION"),
 		Issuer:           e.text("REVIEW_ISSUER"),
+		TokenOrigin:      e.text("REVIEW_TOKEN_ORIGIN"),
 		ClientID:         e.text("REVIEW_CLIENT_ID"),
 		Audience:         e.text("REVIEW_AUDIENCE"),
 		Scope:            e.text("REVIEW_SCOPE"),
