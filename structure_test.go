@@ -45,6 +45,7 @@ func TestImports(t *testing.T) {
 		{"functions/quote", []string{training, localS3, localStack, onnx}, "pricing needs no network"},
 		{"functions/failed", []string{training, localS3, localStack, onnx}, "sending again needs no network"},
 		{"functions/onboard", []string{training, localS3, localStack, onnx}, "what customers wait for must start quickly"},
+		{"functions/review", []string{training, localS3, localStack, onnx}, "underwriters wait for it, and it reads no photo"},
 		{"internal/age", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/premium", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/underwriting", []string{aws, onnx, network, clock, module + "/internal/face", module + "/internal/s3store"}, "pure: values in, values out"},

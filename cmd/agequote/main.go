@@ -35,7 +35,7 @@ type command struct {
 // commands in the order of the list.
 func commands() []*command {
 	return []*command{
-		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
+		demoCommand(), devCommand(), tokenCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
 		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
 		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}

@@ -46,7 +46,8 @@ type Options struct {
 	Dir        string // keeps the objects; empty: a temporary folder that Close removes
 	S3Port     int    // 0: any free one
 	LambdaPort int    // 0: any free one
-	APIPort    int    // of the first HTTP API; 0: any free one. Others take free ones
+	APIPort    int    // of the first HTTP API; 0: any free one
+	ReviewPort int    // of the API with the logical id ReviewApi; 0: any free one. Other APIs take free ones
 
 	RetryWait   time.Duration // before each retry; 0: Lambda's 1 and 2 minutes
 	Concurrency int           // instances of a function that reserves none; 0: one for each processor

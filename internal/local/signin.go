@@ -26,6 +26,10 @@ const (
 	roleClaimParameter = "ReviewRoleClaim"
 )
 
+// reviewAPI is the API whose port can be chosen, so that its page can be
+// registered with another issuer.
+const reviewAPI = "ReviewApi"
+
 // signIn is the stack's own issuer.
 type signIn struct {
 	listener  net.Listener
