@@ -560,3 +560,63 @@ func TestPages(t *testing.T) {
 		t.Errorf("a page too long: %s", got)
 	}
 }
+
+// TestRebuild loses the queue, and some of it, and makes it anew.
+func TestRebuild(t *testing.T) {
+	o := newOffice(t)
+	o.quotes.Sample = func(id string) bool { return strings.HasPrefix(id, "sample") }
+	for i := range 5 {
+		o.apply(t, fmt.Sprintf("case-%04d", i), facts(60))
+	}
+	o.apply(t, "sample-01", facts(30))
+	o.apply(t, "quoted-01", facts(30))
+	o.take(t, anna, "case-0000")
+	o.decideOn(t, anna, "case-0000", "accept", nil).into(t, http.StatusCreated, nil)
+	large := facts(60)
+	large.SumCents = 100_000_000
+	o.apply(t, "suggest-1", large)
+	o.take(t, anna, "suggest-1")
+	o.decideOn(t, anna, "suggest-1", "suggest", map[string]any{"suggested": "accept"}).into(t, http.StatusCreated, nil)
+	want := o.markers(t)
+
+	b := &Rebuilder{Cases: o.store, Limits: o.Limits, Now: o.tick, Sample: o.quotes.Sample,
+		Each: func(ctx context.Context, do func(string) error) error {
+			keys, err := o.store.List(ctx, "cases/")
+			seen := ""
+			for _, key := range keys {
+				if id := strings.Split(key, "/")[1]; id != seen {
+					if seen = id; do(id) != nil {
+						return ctx.Err()
+					}
+				}
+			}
+			return err
+		}}
+	run := func(name string, want Rebuilt) {
+		t.Helper()
+		got, err := b.Run(t.Context())
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got)\n%s", name, err, diff)
+		}
+	}
+	run("nothing to do", Rebuilt{Schema: 1, Cases: 8, Waiting: 5})
+	for _, key := range want {
+		if err := o.store.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stale := append(casefile.Marker("case-0000", casefile.StateRefer, o.now, 1), casefile.Marker("nobody-01", casefile.StateAsked, o.now, 1)...)
+	if err := cases.Mark(t.Context(), o.store, stale); err != nil {
+		t.Fatal(err)
+	}
+	b.DryRun = true
+	run("dry", Rebuilt{Schema: 1, Cases: 8, Waiting: 5, Written: len(want), Removed: 4})
+	if got := o.markers(t); len(got) != 4 {
+		t.Errorf("a dry run leaves %v", got)
+	}
+	b.DryRun = false
+	run("all lost", Rebuilt{Schema: 1, Cases: 8, Waiting: 5, Written: len(want), Removed: 4})
+	if diff := cmp.Diff(want, o.markers(t)); diff != "" {
+		t.Errorf("the queue made anew (-before +after)\n%s", diff)
+	}
+}
