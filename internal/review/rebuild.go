@@ -150,7 +150,7 @@ func (b *Rebuilder) one(ctx context.Context, id string, have []string) (Rebuilt,
 func (b *Rebuilder) remove(ctx context.Context, keys []string, out *Rebuilt) error {
 	for _, key := range keys {
 		if !b.DryRun {
-			if err := b.Cases.Delete(ctx, key); err != nil {
+			if err := removeMarker(ctx, b.Cases, key); err != nil {
 				return err
 			}
 		}
