@@ -96,7 +96,7 @@ func TestReviewPrivileges(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"lambda:InvokeFunction agequote-quote",
-		"s3:DeleteObject cases/queue/*",
+		"s3:DeleteObjectVersion cases/queue/*",
 		"s3:PutObject audit/heads/*",
 		"s3:PutObject cases/cases/*/decisions/*",
 		"s3:PutObject cases/cases/*/openings/*",

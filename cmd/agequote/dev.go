@@ -64,6 +64,7 @@ func dev(ctx context.Context, e *env, f *stackFlags, user string) error {
 	for _, line := range append(append(s.Env(), signIn...),
 		"UPLOADS_BUCKET="+s.Resource("UploadsBucket"),
 		"CASES_BUCKET="+s.Resource("CasesBucket"),
+		"AUDIT_BUCKET="+s.Resource("AuditBucket"),
 		"MODELS_BUCKET="+s.Resource("ModelsBucket"),
 		"FAILURES_BUCKET="+s.Resource("FailuresBucket"),
 		fmt.Sprintf("RETENTION_DAYS=%d", s.RetentionDays("UploadsBucket")),

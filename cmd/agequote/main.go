@@ -37,7 +37,7 @@ func commands() []*command {
 	return []*command{
 		demoCommand(), devCommand(), tokenCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
 		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
-		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
+		auditCommand(), queueCommand(), expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }
 

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +15,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/agequote/agequote/internal/audit"
+	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/s3store"
 )
 
@@ -113,6 +117,7 @@ func TestReview(t *testing.T) {
 		t.Errorf("audit %+v", report)
 	}
 	c.lockedHead(t, me.id)
+	c.commands(t, me)
 	if strings.Contains(c.log.String(), me.id) || strings.Contains(c.log.String(), "passport") {
 		t.Error("the log tells of the case")
 	}
@@ -140,5 +145,59 @@ func (c *chain) lockedHead(t *testing.T, id string) {
 	report, err := audit.Verify(ctx, c.cases, heads, id)
 	if err != nil || !report.OK || report.Heads != 2 {
 		t.Errorf("with a head hidden: %+v, %v", report, err)
+	}
+}
+
+// commands verifies the case at the command line, before and after somebody
+// changed a decision, and makes a lost queue anew.
+func (c *chain) commands(t *testing.T, me *customer) {
+	t.Helper()
+	ctx := t.Context()
+	for _, line := range c.Env() {
+		name, value, _ := strings.Cut(line, "=")
+		t.Setenv(name, value)
+	}
+	agequote := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		err := run(ctx, &env{stdout: &out, stderr: io.Discard, getenv: os.Getenv, now: time.Now}, args)
+		return out.String(), err
+	}
+	verify := []string{"audit", me.id, "--cases", c.cases.Name, "--audit", c.Resource("AuditBucket")}
+	if out, err := agequote(verify...); err != nil || !strings.Contains(out, "the chain verifies, against itself and 2 heads") {
+		t.Errorf("audit: %v\n%s", err, out)
+	}
+	decision := casefile.DecisionKey(me.id, 1)
+	body, err := c.cases.Get(ctx, decision, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cases.Overwrite(ctx, decision, bytes.Replace(body, []byte("anna"), []byte("ben"), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := agequote(verify...); err == nil || !strings.Contains(out, "quotes/decision-0001.json was made from another content") {
+		t.Errorf("audit of a changed decision: %v\n%s", err, out)
+	}
+
+	if err := me.get(ctx, http.StatusOK, nil, "POST", me.path("/person"), map[string]any{}); err != nil {
+		t.Fatal(err)
+	}
+	markers, err := c.cases.List(ctx, "queue/")
+	if err != nil || len(markers) != 2 {
+		t.Fatalf("markers %v, %v", markers, err)
+	}
+	versions, err := c.cases.Versions(ctx, "queue/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range versions {
+		if err := c.cases.DeleteVersion(ctx, v.Key, v.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := agequote("queue", "--rebuild", "--cases-bucket", c.cases.Name); err != nil || out != "1 cases, 1 wait for a person; 2 markers written, 0 removed; 0 cases cannot be read\n" {
+		t.Errorf("queue --rebuild: %v, %s", err, out)
+	}
+	if again, err := c.cases.List(ctx, "queue/"); err != nil || !slices.Equal(again, markers) {
+		t.Errorf("markers %v, want %v", again, markers)
 	}
 }

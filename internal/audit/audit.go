@@ -78,6 +78,8 @@ type object struct {
 	kind string // folder below the case
 	n    int    // number in its name; 0 where it has none
 	line Line
+	// vacant objects take a name that an erased case must not give away again.
+	vacant bool
 	fields
 }
 
@@ -216,7 +218,7 @@ func (v *verifier) parse(o *object) {
 		t := o.Time.UTC()
 		o.line.Time = &t
 	}
-	if mark.Vacant {
+	if o.vacant = mark.Vacant && o.line.Erased; o.vacant {
 		return
 	}
 	switch {
@@ -246,6 +248,9 @@ func (v *verifier) numbers(objects []*object) {
 
 // references follows what an object says of others.
 func (v *verifier) references(o *object) {
+	if o.vacant {
+		return
+	}
 	if o.line.Erased {
 		v.chain(o)
 		return
@@ -364,6 +369,9 @@ func (v *verifier) sealed(s Sealed) {
 func (v *verifier) lines(objects []*object) []Line {
 	out := []Line{}
 	for _, o := range objects {
+		if o.vacant && o.line.Problem == "" {
+			continue // nothing was there
+		}
 		o.line.OK = o.line.Problem == ""
 		out = append(out, o.line)
 	}

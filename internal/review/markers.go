@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,7 +115,8 @@ func (c *Case) everMarkers() []string {
 type markerStore interface {
 	getter
 	PutIfAbsent(ctx context.Context, key string, body []byte) error
-	Delete(ctx context.Context, key string) error
+	Versions(ctx context.Context, prefix string) ([]store.Version, error)
+	DeleteVersion(ctx context.Context, key, version string) error
 }
 
 // settle brings the case's markers in line with its objects: those that should
@@ -132,16 +132,26 @@ func settle(ctx context.Context, s markerStore, c *Case, l *Limits, now time.Tim
 		if slices.Contains(want, key) {
 			continue
 		}
-		// Looked at first: in a bucket that keeps versions, deleting what is not
-		// there leaves something.
-		_, err := s.Get(ctx, key, 1<<10)
-		if errors.Is(err, store.ErrNotFound) {
+		if err := removeMarker(ctx, s, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeMarker removes a marker with all its versions: its name tells a case and
+// a sum, and it may have to be written again, when a senior returns a suggestion.
+// The local S3 takes a name that a deletion only hides for one that stands.
+func removeMarker(ctx context.Context, s markerStore, key string) error {
+	versions, err := s.Versions(ctx, key)
+	if err != nil {
+		return fmt.Errorf("look for queue marker: %w", err)
+	}
+	for _, v := range slices.Backward(versions) { // the oldest first, so that none comes to light again
+		if v.Key != key {
 			continue
 		}
-		if err != nil {
-			return fmt.Errorf("look for queue marker: %w", err)
-		}
-		if err := s.Delete(ctx, key); err != nil {
+		if err := s.DeleteVersion(ctx, v.Key, v.ID); err != nil {
 			return fmt.Errorf("remove queue marker: %w", err)
 		}
 	}

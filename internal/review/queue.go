@@ -287,7 +287,7 @@ func sampleWait(c *Case) wait {
 
 func (h *Handler) remove(ctx context.Context, m marker) error {
 	for _, key := range m.keys {
-		if err := h.Cases.Delete(ctx, key); err != nil {
+		if err := removeMarker(ctx, h.Cases, key); err != nil {
 			return err
 		}
 	}

@@ -201,7 +201,8 @@ func (o *office) ask(t testing.TB, who, route, id string, body any, query ...str
 		e.Body, e.Headers["content-type"] = string(b), "application/json"
 	}
 	if who != "" {
-		name, role, _ := strings.Cut(who, "/")
+		at := strings.LastIndex(who, "/")
+		name, role := who[:at], who[at+1:]
 		e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{
 			JWT: &events.APIGatewayV2HTTPRequestContextAuthorizerJWTDescription{Claims: map[string]string{"sub": name, "roles": role}},
 		}
