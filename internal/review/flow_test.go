@@ -356,6 +356,47 @@ func TestSample(t *testing.T) {
 	o.audited(t, "sample-01")
 }
 
+// TestSampleIsBlind looks where a sample could be told from a case whose customer
+// wants a person: in its chain, and in the time at which the person was wanted.
+func TestSampleIsBlind(t *testing.T) {
+	o := newOffice(t)
+	o.quotes.Sample = func(string) bool { return true }
+	o.apply(t, "sample-01", facts(30))
+	o.quotes.Sample = nil
+	o.apply(t, "asked-001", facts(30))
+	put(t, o.store, casefile.PersonKey("asked-001", 1), casefile.PersonRequest{Schema: 1, Case: "asked-001", N: 1, Time: o.tick()})
+	o.pass(time.Hour)
+
+	chain := func(who, id string) (names []string) {
+		var report audit.Report
+		o.ask(t, who, "GET /cases/{case}/audit", id, nil).into(t, http.StatusOK, &report)
+		for _, l := range report.Lines {
+			names = append(names, strings.TrimPrefix(l.Object, casefile.Prefix(id)))
+		}
+		return names
+	}
+	for _, who := range []string{anna, sam} {
+		if diff := cmp.Diff(chain(who, "asked-001"), chain(who, "sample-01")); diff != "" {
+			t.Errorf("to %s the chain of a sample shows (-asked +sample)\n%s", who, diff)
+		}
+	}
+	if all := chain(ada, "asked-001"); !slices.Contains(all, "requests/person-0001.json") {
+		t.Errorf("an auditor is not shown the request: %q", all)
+	}
+	b := o.look(t, anna, "sample-01")
+	if after := b.Since.Sub(b.Quote.Time); after < soonestAsked || after > latestAsked {
+		t.Errorf("the customer of a sample asked %s after the quote", after)
+	}
+	if last := b.History[len(b.History)-1]; last.What != "asked" || !last.Time.Equal(*b.Since) {
+		t.Errorf("the history ends with %+v, and the case waits since %s", last, b.Since)
+	}
+	o.take(t, anna, "sample-01")
+	o.decideOn(t, anna, "sample-01", "accept", nil).into(t, http.StatusCreated, nil)
+	if all := chain(anna, "sample-01"); !slices.Contains(all, "decisions/0001.json") {
+		t.Errorf("the chain once it is decided: %q", all)
+	}
+}
+
 // TestOverdue: an overdue case comes first in both orders, and its marker moves.
 func TestOverdue(t *testing.T) {
 	o := newOffice(t)

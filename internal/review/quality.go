@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/agequote/agequote/internal/agreement"
@@ -67,11 +68,28 @@ func (h *Handler) agreement(ctx context.Context, _ *request) (answer, error) {
 }
 
 // audit verifies the chain of a case. An erased one can be verified too: what
-// stays of it has no personal data.
+// stays of it has no personal data. Whoever may decide a case is not shown, until
+// it is decided, whether its customer asked for a person: that is how a blind
+// sample looks, and only a real request has an object.
 func (h *Handler) audit(ctx context.Context, r *request) (answer, error) {
 	report, err := audit.Verify(ctx, h.Cases, h.Heads, r.id)
 	if err != nil {
 		return answer{}, noCase(err)
 	}
+	if r.who.Role.May(Decide) {
+		report.Lines = blind(r.id, report.Lines)
+	}
 	return answer{Status: http.StatusOK, Body: report}, nil
+}
+
+// blind leaves out the sound requests of a case that is not decided.
+func blind(id string, lines []audit.Line) []audit.Line {
+	under := func(folder string) func(audit.Line) bool {
+		return func(l audit.Line) bool { return strings.HasPrefix(l.Object, casefile.Prefix(id)+folder) }
+	}
+	if slices.ContainsFunc(lines, under("decisions/")) {
+		return lines
+	}
+	request := under("requests/")
+	return slices.DeleteFunc(lines, func(l audit.Line) bool { return l.OK && request(l) })
 }

@@ -3,7 +3,9 @@ package review
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -266,7 +268,7 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 	waits := c.waits()
 	if len(waits) == 0 {
 		if slices.ContainsFunc(m.keys, func(key string) bool { return slices.Contains(c.sampleMarkers(), key) }) {
-			return h.entryOf(c, sampleWait(c), now), nil
+			return h.entryOf(c, sampleWait(c, now), now), nil
 		}
 		return nil, nil
 	}
@@ -281,8 +283,28 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 
 // sampleWait is how a case of the blind sample shows: as one whose customer
 // wants a person, which an accepted case can be.
-func sampleWait(c *Case) wait {
-	return wait{casefile.StateAsked, c.Quote().Object.Time, []string{casefile.StateAsked}}
+func sampleWait(c *Case, now time.Time) wait {
+	return wait{casefile.StateAsked, sampleAsked(c, now), []string{casefile.StateAsked}}
+}
+
+// The time that a customer takes to want a person, for a sample that shows as if
+// one did.
+const (
+	soonestAsked = 30 * time.Second
+	latestAsked  = 10 * time.Minute
+)
+
+// sampleAsked is when the customer of a sampled case seems to have asked: some
+// time after the quote, since one who asks has read it. It is the same each
+// time, and never to come.
+func sampleAsked(c *Case, now time.Time) time.Time {
+	sum := sha256.Sum256([]byte("asked\n" + c.ID))
+	after := soonestAsked + time.Duration(binary.BigEndian.Uint64(sum[:])%uint64(latestAsked-soonestAsked))
+	at := c.Quote().Object.Time.Add(after)
+	if at.After(now) {
+		return now
+	}
+	return at
 }
 
 func (h *Handler) remove(ctx context.Context, m marker) error {

@@ -109,11 +109,11 @@ func (h *Handler) view(ctx context.Context, c *Case, who Identity, sample bool) 
 		Photos: []photoBody{}, Quotes: []quoteLine{}, Classes: []string{}, Next: len(c.Decisions) + 1,
 		Decisions: []casefile.Decision{}, Complaints: []complaintBody{},
 		May: h.actions(c, who, sample), NeedsConfirmation: []casefile.Action{},
-		Duplicates: append([]json.RawMessage{}, c.Duplicates...), QuoteName: c.quoteName(), History: c.history(sample),
+		Duplicates: append([]json.RawMessage{}, c.Duplicates...), QuoteName: c.quoteName(), History: c.history(sample, now),
 	}
 	if waits := c.waits(); len(waits) > 0 || sample {
 		if len(waits) == 0 {
-			waits = []wait{sampleWait(c)}
+			waits = []wait{sampleWait(c, now)}
 		}
 		e := h.entryOf(c, waits[0], now)
 		b.State, b.Since, b.Overdue, b.Reasons = e.State, &e.Since, e.Overdue, e.Reasons
@@ -218,7 +218,7 @@ func (h *Handler) quotes(c *Case, who Identity, b *caseBody) {
 
 // history is what happened, in order. What brought the case to the queue is told
 // in the same words whether its customer wanted a person or it is a sample.
-func (c *Case) history(sample bool) []happening {
+func (c *Case) history(sample bool, now time.Time) []happening {
 	out := []happening{}
 	add := func(t time.Time, what, of, by string) { out = append(out, happening{t.UTC(), what, of, by}) }
 	for _, a := range c.Applications {
@@ -245,7 +245,7 @@ func (c *Case) history(sample bool) []happening {
 		add(r.Time, "asked", "", "")
 	}
 	if sample {
-		add(c.Quote().Object.Time, "asked", "", "")
+		add(sampleAsked(c, now), "asked", "", "")
 	}
 	for _, r := range c.Complaints {
 		add(r.Time, "complained", "", "")
