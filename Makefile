@@ -214,6 +214,10 @@ soak: build ## send 500 uploads, 5 of them broken, while predict is killed; anot
 bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
 
+.PHONY: bench-review
+bench-review: build ## how quick a queue of 10,000 open cases is on the local stack; another number with OPEN
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_OPEN=$(or $(OPEN),10000) go test ./cmd/agequote -run '^TestReviewMany$$' -count 1 -timeout 20m -v
+
 # Schemathesis makes requests of all kinds out of openapi.yaml, good ones and bad.
 .PHONY: test-schemathesis
 test-schemathesis: build $(SCHEMATHESIS) ## hold the API on the local stack to its OpenAPI file

@@ -2,21 +2,27 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/agequote/agequote/internal/audit"
 	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/s3store"
+	"github.com/agequote/agequote/internal/underwriting"
 )
 
 // TestReview goes an underwriter's way on the stack: a customer asks for a
@@ -199,5 +205,113 @@ func (c *chain) commands(t *testing.T, me *customer) {
 	}
 	if again, err := c.cases.List(ctx, "queue/"); err != nil || !slices.Equal(again, markers) {
 		t.Errorf("markers %v, want %v", again, markers)
+	}
+}
+
+// TestReviewMany measures pages of a long queue on the stack: AGEQUOTE_OPEN open
+// cases, spread over the states. make bench-review asks for 10,000.
+func TestReviewMany(t *testing.T) {
+	open, err := strconv.Atoi(cmp.Or(os.Getenv("AGEQUOTE_OPEN"), "200"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := startChain(t)
+	ctx := t.Context()
+	c.fillQueue(t, open)
+	token, err := c.Token(ctx, "anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	anna := &customer{api: c.APIEndpoint("ReviewApi"), secret: token}
+	type page struct {
+		Cases []struct{ Case string }
+		Next  *string
+	}
+	get := func(query string) (p page) {
+		t.Helper()
+		if err := anna.get(ctx, http.StatusOK, &p, "GET", "/queue?"+query, nil); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	get("") // starts the function
+	for _, order := range []string{"waiting", "sum"} {
+		seen := map[string]bool{}
+		var first, later []time.Duration
+		for next := ""; ; {
+			started := time.Now()
+			p := get("order=" + order + "&after=" + next)
+			took := time.Since(started)
+			if next == "" {
+				first = append(first, took)
+			} else {
+				later = append(later, took)
+			}
+			for _, k := range p.Cases {
+				if seen[k.Case] {
+					t.Errorf("%s shows a case twice", order)
+				}
+				seen[k.Case] = true
+			}
+			if p.Next == nil {
+				break
+			}
+			next = *p.Next
+		}
+		if len(seen) != open {
+			t.Errorf("%s shows %d of %d cases", order, len(seen), open)
+		}
+		for range 20 {
+			started := time.Now()
+			get("order=" + order)
+			first = append(first, time.Since(started))
+		}
+		slices.Sort(first)
+		slices.Sort(later)
+		t.Logf("%d open cases by %s, pages of 50: first page median %v, 95 %% under %v (with counts); later pages median %v, 95 %% under %v",
+			open, order, first[len(first)/2].Round(time.Millisecond), first[len(first)*95/100].Round(time.Millisecond),
+			later[len(later)/2].Round(time.Millisecond), later[len(later)*95/100].Round(time.Millisecond))
+	}
+}
+
+// fillQueue writes cases that wait: referred, asked and complained.
+func (c *chain) fillQueue(t *testing.T, n int) {
+	t.Helper()
+	ctx := t.Context()
+	var g errgroup.Group
+	g.SetLimit(32)
+	start := time.Now().Add(-20 * time.Hour).UTC() // nothing is overdue
+	for i := range n {
+		g.Go(func() error {
+			id := fmt.Sprintf("many-%08d", i)
+			at := start.Add(time.Duration(i) * time.Second)
+			facts := testFacts
+			facts.SumCents = int64(5_000_000 + i*700)
+			write := func(key string, object any) error {
+				b, err := cases.Encode(object)
+				if err != nil {
+					return err
+				}
+				return c.cases.PutIfAbsent(ctx, key, b)
+			}
+			application := casefile.ApplicationKey(id, 1)
+			err := write(application, casefile.Application{Schema: 1, Case: id, N: 1, Time: at, Facts: facts, Salt: casefile.NewSalt()})
+			q := casefile.Quote{Schema: casefile.QuoteSchema, Case: id, Cause: "photo-0001", Time: at, Currency: "USD", Decision: underwriting.Quote,
+				Inputs: casefile.Inputs{Application: application}}
+			state := []string{casefile.StateRefer, casefile.StateRefer, casefile.StateAsked, casefile.StateComplained}[i%4]
+			switch state {
+			case casefile.StateRefer:
+				q.Decision, q.Reasons = underwriting.Refer, []underwriting.Reason{{Code: underwriting.AgeContradicts, Decision: underwriting.Refer}}
+			case casefile.StateAsked:
+				err = errors.Join(err, write(casefile.PersonKey(id, 1), casefile.PersonRequest{Schema: 1, Case: id, N: 1, Time: at}))
+			default:
+				err = errors.Join(err, write(casefile.ComplaintKey(id, 1), casefile.Complaint{Schema: 1, Case: id, N: 1, Time: at, Text: "too dear"}))
+			}
+			return errors.Join(err, write(casefile.QuoteKey(id, q.Cause), q),
+				cases.Mark(ctx, c.cases, casefile.Marker(id, state, at, facts.SumCents)))
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }
