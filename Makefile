@@ -36,7 +36,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/batch/*.html' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/batch/*.html' -o -path './internal/review/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -57,7 +57,7 @@ train-build: ## build bin/training, as the training image has it
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
 
-FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction ReportFunction
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction ReportFunction ReviewFunction
 
 .PHONY: functions $(FUNCTIONS)
 functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
@@ -82,7 +82,7 @@ define need_compiler
 predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
 endef
 
-.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction build-ReportFunction
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction build-ReportFunction build-ReviewFunction
 build-PredictFunction:
 	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
 	$(call bootstrap,predict,1)
@@ -102,6 +102,9 @@ build-OnboardFunction:
 
 build-ReportFunction:
 	$(call bootstrap,report,0)
+
+build-ReviewFunction:
+	$(call bootstrap,review,0)
 
 .PHONY: onnxruntime
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
@@ -191,8 +194,8 @@ test: build train-parts $(if $(BROWSER),axe) $(GOTESTSUM) ## run all tests, the 
 	awk -f infra/count.awk build/test.json; exit $$status
 
 .PHONY: test-browser axe
-test-browser: build axe ## test the customers' page in Chromium; pictures of every step go to build/screenshots
-	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest -count 1 -v
+test-browser: build axe ## test both pages in Chromium; pictures of every step go to build/screenshots
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest ./internal/review/browsertest -count 1 -v
 
 axe: ## fetch axe-core, which tests the page's accessibility, into the cache, checked by hash
 	@infra/axe.sh >/dev/null
@@ -233,6 +236,10 @@ faults: build ## send UPLOADS uploads while everything breaks, by SEED; the book
 .PHONY: bench-onboard
 bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
+
+.PHONY: bench-review
+bench-review: build ## how quick a queue of 10,000 open cases is on the local stack; another number with OPEN
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_OPEN=$(or $(OPEN),10000) go test ./cmd/agequote -run '^TestReviewMany$$' -count 1 -timeout 20m -v
 
 # Schemathesis makes requests of all kinds out of openapi.yaml, good ones and bad.
 .PHONY: test-schemathesis

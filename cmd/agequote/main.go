@@ -35,9 +35,9 @@ type command struct {
 // commands in the order of the list.
 func commands() []*command {
 	return []*command{
-		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), batchCommand(), evaluateCommand(), redriveCommand(),
+		demoCommand(), devCommand(), tokenCommand(), estimateCommand(), quoteCommand(), batchCommand(), evaluateCommand(), redriveCommand(),
 		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
-		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
+		auditCommand(), queueCommand(), expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }
 

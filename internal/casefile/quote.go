@@ -137,6 +137,7 @@ type Inputs struct {
 	Application string `json:"application,omitempty"`
 	Estimate    string `json:"estimate,omitempty"`
 	Duplicates  string `json:"duplicates,omitempty"` // of the photo; absent where it has none
+	Decision    string `json:"decision,omitempty"`   // a person's, where the cause is one
 }
 
 // Hashes name the content of everything that shaped the quote, so that a
@@ -148,6 +149,7 @@ type Hashes struct {
 	Estimate    string `json:"estimate,omitempty"`
 	Duplicates  string `json:"duplicates,omitempty"`
 	Application string `json:"application,omitempty"`
+	Decision    string `json:"decision,omitempty"`
 	Rules       string `json:"rules"` // of the product and its parts together, see underwriting.Product.Hash
 	// RuleFiles are the files behind Rules, so that a replay can tell which of
 	// them is another one now.

@@ -127,13 +127,13 @@ func TestQuote(t *testing.T) {
 
 func TestQuoteRefuses(t *testing.T) {
 	for name, e := range map[string]string{
-		"nothing":                  `{}`,
-		"an upload":                `{"Records":[]}`,
-		"no cause":                 `{"schema":1,"case":"customer0"}`,
-		"path for a case":          `{"schema":1,"case":"../customer0","cause":"facts-0001"}`,
-		"a decision, not made yet": `{"schema":1,"case":"customer0","cause":"decision-0001"}`,
-		"an item without a case":   `{"items":[{"n":"1"}],"batch":{"id":"x"}}`,
-		"photo without a number":   `{"schema":1,"results":[{"case":"customer0","code":"ok"}]}`,
+		"nothing":                `{}`,
+		"an upload":              `{"Records":[]}`,
+		"no cause":               `{"schema":1,"case":"customer0"}`,
+		"path for a case":        `{"schema":1,"case":"../customer0","cause":"facts-0001"}`,
+		"no kind of cause":       `{"schema":1,"case":"customer0","cause":"wish-0001"}`,
+		"an item without a case": `{"items":[{"n":"1"}],"batch":{"id":"x"}}`,
+		"photo without a number": `{"schema":1,"results":[{"case":"customer0","code":"ok"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got event.Quote

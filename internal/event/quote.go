@@ -12,7 +12,7 @@ import (
 // photo, or a batch of items. Cases is what is to be quoted of any.
 type Quote struct{ Cases []Cause }
 
-// Cause is why a case is quoted: "photo-0001", "facts-0002".
+// Cause is why a case is quoted: "photo-0001", "facts-0002", "decision-0001".
 type Cause struct {
 	Case  string
 	Cause string
@@ -55,8 +55,8 @@ func (e *Quote) UnmarshalJSON(b []byte) error {
 		e.Cases = append(e.Cases, Cause{Case: i.Case, Cause: casefile.PhotoCause(max(int(i.N), 1))})
 	}
 	for _, c := range e.Cases {
-		kind, _, ok := casefile.ParseCause(c.Cause)
-		if !casefile.ValidID(c.Case) || !ok || kind == "decision" {
+		_, _, ok := casefile.ParseCause(c.Cause)
+		if !casefile.ValidID(c.Case) || !ok {
 			return ErrShape
 		}
 	}

@@ -1,13 +1,14 @@
 // Package local runs a SAM template on one machine: its buckets on an S3
 // server, its functions as processes behind Lambda's own interface, and
 // between them the events, retries, destinations and permissions that the
-// template states. Code that talks to it uses the AWS SDK and needs only the
+// template states. Where its parameter ReviewIssuer is not set, people sign in at an
+// issuer of the stack's own (package issuer). Code that talks to it uses the AWS SDK and needs only the
 // variables that Env returns, or HTTP for the template's HTTP APIs.
 //
 // It is for demonstrations, development and tests. It isolates nothing, keeps
 // no audit trail and listens on 127.0.0.1 alone. State machines get their role, and
 // are not run. REST APIs, alarms, lifecycle rules and encryption of the template
-// are left out; packages samtemplate, gateway, lambdad and httpapi say what they
+// are left out; packages samtemplate, gateway, lambdad, httpapi and issuer say what they
 // leave out.
 package local
 
@@ -47,7 +48,8 @@ type Options struct {
 	Dir        string // keeps the objects; empty: a temporary folder that Close removes
 	S3Port     int    // 0: any free one
 	LambdaPort int    // 0: any free one
-	APIPort    int    // of the first HTTP API; 0: any free one. Others take free ones
+	APIPort    int    // of the first HTTP API; 0: any free one
+	ReviewPort int    // of the API with the logical id ReviewApi; 0: any free one. Other APIs take free ones
 
 	RetryWait   time.Duration // before each retry; 0: Lambda's 1 and 2 minutes
 	Concurrency int           // instances of a function that reserves none; 0: one for each processor
@@ -68,6 +70,7 @@ type Stack struct {
 	front    string // where the functions find it
 	lambda   *lambdad.Server
 	apis     map[string]*api // by logical id
+	signIn   *signIn         // nil: the template needs no issuer, or has another
 	ready    chan struct{}   // closed once events may be passed on
 	folder   string          // of the template
 	remove   string          // the temporary folder; empty: none
@@ -97,6 +100,9 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		}
 	}()
 
+	if err := s.listenIssuer(ctx, &o); err != nil {
+		return nil, err
+	}
 	s.template, err = samtemplate.Read(o.Template, samtemplate.Options{
 		Parameters: o.Parameters, StackName: o.StackName, Region: o.Region, Account: o.Account,
 	})
@@ -115,6 +121,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err := s.listenAPIs(ctx); err != nil {
 		return nil, err
 	}
+	s.serveIssuer()
 	if err := s.makeSecrets(o.Dir); err != nil {
 		return nil, err
 	}
@@ -300,6 +307,7 @@ func (s *Stack) putObject(ctx context.Context, bucket, key string, body []byte, 
 // were in a temporary folder. Nothing runs or listens when it returns.
 func (s *Stack) Close() error {
 	err := s.closeAPIs() // first, so that no request finds its function gone
+	err = errors.Join(err, s.closeIssuer())
 	if s.lambda != nil { // then, so that no function finds S3 gone
 		err = errors.Join(err, s.lambda.Close())
 	}

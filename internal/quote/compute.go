@@ -38,6 +38,9 @@ type Input struct {
 	Hashes casefile.Hashes
 
 	Exact *Exact // nil: the product's own basis
+
+	// Decided is what a person decided on the case; nil: the rules decide.
+	Decided *Decided
 }
 
 // Exact prices on a stated basis; a nil or empty field keeps the product's, but
@@ -71,15 +74,17 @@ type working struct {
 func compute(book *rulebook.Book, in Input) (q casefile.Quote, w working, err error) {
 	in.ValuationDate = dateOf(in.ValuationDate)
 	evidence := in.evidence()
+	in.Decided.fillAge(&in.Facts, evidence)
 	product, stated, err := prepare(book, in, evidence)
 	if err != nil {
 		return casefile.Quote{}, w, err
 	}
 	w.product = product
-	if w.assessment, err = underwriting.DecideRated(product, in.Facts, stated, evidence, in.ValuationDate); err != nil {
+	if w.assessment, err = in.assess(product, stated, evidence); err != nil {
 		return casefile.Quote{}, w, err
 	}
 	q = in.frame(product, w.assessment, evidence)
+	in.Decided.mark(&q, product)
 	if q.Basis.Tables, q.Hashes.Tables, err = tables(book, w.assessment); err != nil {
 		return casefile.Quote{}, w, err
 	}

@@ -29,6 +29,9 @@ type (
 		List(ctx context.Context, prefix string) ([]string, error)
 		PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
+	sealer interface {
+		Seal(ctx context.Context, id string) error
+	}
 	recorder interface {
 		Record(dimensions map[string]string, values ...metrics.Value)
 	}
@@ -45,10 +48,16 @@ type Handler struct {
 	// ValuationDate is the day of every quote, for a batch that runs past
 	// midnight; zero: the day on which it is made.
 	ValuationDate time.Time
-	Metrics       recorder
-	Version       string // code version, for the stored objects
-	Now           func() time.Time
-	Log           *slog.Logger
+	// Sample tells which of the cases quoted without a person are put before one
+	// all the same. Nil: none is.
+	Sample func(id string) bool
+	// Seal keeps the hashes of a case when a decision's quote has come to it.
+	// Nil: none are kept.
+	Seal    sealer
+	Metrics recorder
+	Version string // code version, for the stored objects
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Outcome is one case's line in the answer of quote: where its quote stands,
@@ -147,18 +156,32 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 	}
 	outcome.Code, outcome.Decision, outcome.Quote = stored.Object.Code, stored.Object.Decision, key
 
-	// The marker comes after the quote, and again with each delivery: a crash
-	// between the two leaves no referred case without one.
-	if stored.Object.Decision == underwriting.Refer {
-		if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
-			return Outcome{}, err
+	return outcome, h.follow(ctx, c, stored.Object, application.Object.Facts.SumCents)
+}
+
+// follow does what a stored quote asks for. It comes after the quote, and again
+// with each delivery: a crash between the two leaves no referred case without a
+// marker.
+func (h *Handler) follow(ctx context.Context, c event.Cause, q casefile.Quote, sumCents int64) error {
+	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+		if h.Seal == nil {
+			return nil
 		}
-		markers := casefile.Marker(c.Case, casefile.StateRefer, stored.Object.Time, application.Object.Facts.SumCents)
-		if err := cases.Mark(ctx, h.Cases, markers); err != nil {
-			return Outcome{}, err
-		}
+		return h.Seal.Seal(ctx, c.Case)
 	}
-	return outcome, nil
+	state := ""
+	switch {
+	case q.Decision == underwriting.Refer:
+		state = casefile.StateRefer
+	case q.Decision == underwriting.Quote && h.Sample != nil && h.Sample(c.Case):
+		state = casefile.StateSample
+	default:
+		return nil
+	}
+	if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
+		return err
+	}
+	return cases.Mark(ctx, h.Cases, casefile.Marker(c.Case, state, q.Time, sumCents))
 }
 
 // errNoEstimate says that there is nothing to quote, and that another try would
@@ -189,44 +212,9 @@ func errIfErased(erased bool) error {
 // write computes the quote and stores it, or returns the one that another
 // delivery stored first.
 func (h *Handler) write(ctx context.Context, c event.Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
-	now := h.Now().UTC()
-	in := Input{
-		Case: c.Case, Cause: c.Cause,
-		Facts:         application.Object.Facts,
-		ValuationDate: now,
-		Time:          now,
-		Inputs:        casefile.Inputs{Application: application.Key},
-		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
-	}
-	estimate, ok, err := h.estimate(ctx, c)
-	if err != nil {
-		return cases.Stored[casefile.Quote]{}, fmt.Errorf("read estimate: %w", err)
-	}
-	if ok {
-		in.useEstimate(estimate)
-		if err := h.useDuplicates(ctx, &in, estimate.Object.N); err != nil {
-			return cases.Stored[casefile.Quote]{}, err
-		}
-	}
-	if !h.ValuationDate.IsZero() {
-		in.ValuationDate = h.ValuationDate
-	}
-	replaced, err := h.latestQuote(ctx, c.Case)
+	quote, err := h.compute(ctx, c, application)
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, err
-	}
-	in.Replaces = replaced
-
-	quote, err := ComputeOrRefer(h.Book, in)
-	if err != nil {
-		return cases.Stored[casefile.Quote]{}, fmt.Errorf("compute quote: %w", err)
-	}
-	if h.Stopped != nil {
-		record, err := h.Stopped(ctx)
-		if err != nil {
-			return cases.Stored[casefile.Quote]{}, fmt.Errorf("look whether quoting is stopped: %w", err)
-		}
-		quote = ReferStopped(quote, record)
 	}
 	body, err := quote.Encode()
 	if err != nil {
@@ -237,6 +225,59 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 		return cases.Stored[casefile.Quote]{}, fmt.Errorf("write quote: %w", err)
 	}
 	return stored, nil
+}
+
+// compute computes the quote from what is stored.
+func (h *Handler) compute(ctx context.Context, c event.Cause, application cases.Stored[casefile.Application]) (casefile.Quote, error) {
+	now := h.Now().UTC()
+	in := Input{
+		Case: c.Case, Cause: c.Cause,
+		Facts:         application.Object.Facts,
+		ValuationDate: now,
+		Time:          now,
+		Inputs:        casefile.Inputs{Application: application.Key},
+		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
+	}
+	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+		// A person has looked, so that a stop does not keep it back.
+		if err := h.decision(ctx, c, &in); err != nil {
+			return casefile.Quote{}, err
+		}
+		quote, err := ComputeOrRefer(h.Book, in)
+		if err != nil {
+			return casefile.Quote{}, fmt.Errorf("compute quote of a decision: %w", err)
+		}
+		return quote, seen(ctx, h.Cases, &in, &quote)
+	}
+
+	estimate, ok, err := h.estimate(ctx, c)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("read estimate: %w", err)
+	}
+	if ok {
+		in.useEstimate(estimate)
+		if err := h.useDuplicates(ctx, &in, estimate.Object.N); err != nil {
+			return casefile.Quote{}, err
+		}
+	}
+	if !h.ValuationDate.IsZero() {
+		in.ValuationDate = h.ValuationDate
+	}
+	if in.Replaces, err = h.latestQuote(ctx, c.Case); err != nil {
+		return casefile.Quote{}, err
+	}
+	quote, err := ComputeOrRefer(h.Book, in)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("compute quote: %w", err)
+	}
+	if h.Stopped == nil {
+		return quote, nil
+	}
+	record, err := h.Stopped(ctx)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("look whether quoting is stopped: %w", err)
+	}
+	return ReferStopped(quote, record), nil
 }
 
 // useEstimate adds a stored estimate and where it came from.

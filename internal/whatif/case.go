@@ -182,6 +182,9 @@ func Stored(ctx context.Context, s objects, id string) (c Case, ok bool, err err
 		if err != nil {
 			return Case{}, false, fmt.Errorf("read quote: %w", err)
 		}
+		if q.Object.Inputs.Decision != "" {
+			continue // a person's, which no rule can be held against
+		}
 		if !ok || q.Object.Time.After(newest.Time) {
 			newest, ok = q.Object, true
 		}

@@ -133,6 +133,17 @@ func (r *resolver) bucket(id string, res node) (Bucket, error) {
 		ARN:       bucketARN(name),
 		Versioned: versioning.get("Status").text == "Enabled",
 	}
+	lock, err := r.resolve(res.fields["Properties"].fields["ObjectLockConfiguration"])
+	if err != nil {
+		return Bucket{}, err
+	}
+	if retention := lock.get("Rule").get("DefaultRetention"); retention.kind != absent {
+		days, err := retention.get("Days").integer(0)
+		if err != nil {
+			return Bucket{}, err
+		}
+		b.Lock = &Lock{Mode: retention.get("Mode").text, Days: days}
+	}
 	cors, err := r.resolve(res.fields["Properties"].fields["CorsConfiguration"])
 	if err != nil {
 		return Bucket{}, err
@@ -203,6 +214,9 @@ func (r *resolver) api(id string, res node) (API, error) {
 	}
 	a.RateLimit = float64(rate)
 	if a.BurstLimit, err = settings.get("ThrottlingBurstLimit").integer(0); err != nil {
+		return API{}, err
+	}
+	if a.Authorizers, err = r.authorizers(own["Auth"]); err != nil {
 		return API{}, err
 	}
 	cors, err := r.resolve(own["CorsConfiguration"])
@@ -440,11 +454,18 @@ func (p properties) httpEvents() ([]HTTPEvent, error) {
 		}
 		own := n.fields["Properties"].fields
 		e := HTTPEvent{API: own["ApiId"].text, Method: strings.ToUpper(own["Method"].text), Path: own["Path"].text}
+		auth, err := p.resolve(own["Auth"])
+		if err != nil {
+			return nil, err
+		}
 		if id := own["ApiId"]; id.fields != nil {
 			e.API = id.fields["Ref"].text // the long form of !Ref
 		}
 		if e.API == "" || e.Method == "" || e.Path == "" {
 			return nil, errorAt(n.line, "event %s needs ApiId, Method and Path", name)
+		}
+		if err := p.letIn(&e, n.line, auth); err != nil {
+			return nil, err
 		}
 		out = append(out, e)
 	}

@@ -181,6 +181,12 @@ func (r *resolver) physicalName(line int, id string) (string, error) {
 	if !ok {
 		return "", errorAt(line, "there is no parameter or resource %s", id)
 	}
+	switch exists, err := r.exists(res); {
+	case err != nil:
+		return "", err
+	case !exists: // CloudFormation refuses the template too
+		return "", errorAt(line, "%s is not there, by its Condition", id)
+	}
 	kind := res.fields["Type"].text
 	generated := r.options.StackName + "-" + id
 	if kind == typeBucket {

@@ -27,6 +27,7 @@ type WriteOnce interface {
 // Store is all that any handler asks of a store.
 type Store interface {
 	WriteOnce
+	ListAfter(ctx context.Context, prefix, after string, limit int) ([]string, error)
 	Delete(ctx context.Context, key string) error
 	GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
 	Overwrite(ctx context.Context, key string, body []byte) error
@@ -38,6 +39,28 @@ type Store interface {
 func Conformance(t *testing.T, s Store) {
 	ConformanceWriteOnce(t, s)
 	ctx := t.Context()
+	t.Run("list a part", func(t *testing.T) {
+		for _, name := range []string{"b", "d", "c", "a"} {
+			if err := s.PutIfAbsent(ctx, "part/"+name, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, tt := range []struct {
+			after string
+			limit int
+			want  []string
+		}{
+			{"", 2, []string{"part/a", "part/b"}},
+			{"part/b", 2, []string{"part/c", "part/d"}},
+			{"part/bb", 9, []string{"part/c", "part/d"}},
+			{"part/d", 9, []string{}},
+		} {
+			got, err := s.ListAfter(ctx, "part/", tt.after, tt.limit)
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("ListAfter(%q, %d): %v (-want +got)\n%s", tt.after, tt.limit, err, diff)
+			}
+		}
+	})
 	t.Run("delete", func(t *testing.T) {
 		if err := s.PutIfAbsent(ctx, "cases/gone", []byte("x")); err != nil {
 			t.Fatal(err)
