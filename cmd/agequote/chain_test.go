@@ -74,7 +74,7 @@ func startChain(t *testing.T, parameters ...string) *chain {
 		}
 		t.Skipf("%v; run make functions", err)
 	}
-	overrides := map[string]string{"AllowResearchModel": "yes"}
+	overrides := map[string]string{"AllowResearchModel": "yes", "SampleShare": "0"} // a test that wants a sample draws all
 	for _, p := range parameters {
 		name, value, _ := strings.Cut(p, "=")
 		overrides[name] = value

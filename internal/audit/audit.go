@@ -78,6 +78,8 @@ type object struct {
 	kind string // folder below the case
 	n    int    // number in its name; 0 where it has none
 	line Line
+	// vacant objects take a name that an erased case must not give away again.
+	vacant bool
 	fields
 }
 
@@ -216,7 +218,7 @@ func (v *verifier) parse(o *object) {
 		t := o.Time.UTC()
 		o.line.Time = &t
 	}
-	if mark.Vacant {
+	if o.vacant = mark.Vacant && o.line.Erased; o.vacant {
 		return
 	}
 	switch {
@@ -246,6 +248,9 @@ func (v *verifier) numbers(objects []*object) {
 
 // references follows what an object says of others.
 func (v *verifier) references(o *object) {
+	if o.vacant {
+		return
+	}
 	if o.line.Erased {
 		v.chain(o)
 		return
@@ -364,6 +369,9 @@ func (v *verifier) sealed(s Sealed) {
 func (v *verifier) lines(objects []*object) []Line {
 	out := []Line{}
 	for _, o := range objects {
+		if o.vacant && o.line.Problem == "" {
+			continue // nothing was there
+		}
 		o.line.OK = o.line.Problem == ""
 		out = append(out, o.line)
 	}
@@ -410,22 +418,60 @@ type storedHead struct {
 	head      Head
 }
 
+// versioned is a bucket that keeps versions. Of a head the oldest counts: what
+// was written over it, or hides it, came later and is not under its lock.
+type versioned interface {
+	Versions(ctx context.Context, prefix string) ([]store.Version, error)
+	GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
+}
+
 func readHeads(ctx context.Context, s reader, id string) ([]storedHead, error) {
-	keys, err := s.List(ctx, HeadPrefix(id))
+	names, err := headNames(ctx, s, id)
 	if err != nil {
 		return nil, fmt.Errorf("list heads: %w", err)
 	}
 	var out []storedHead
-	for _, key := range keys {
-		body, err := s.Get(ctx, key, maxObject)
+	for _, name := range names {
+		var body []byte
+		if v, ok := s.(versioned); ok && name.ID != "" {
+			body, err = v.GetVersion(ctx, name.Key, name.ID, maxObject)
+		} else {
+			body, err = s.Get(ctx, name.Key, maxObject)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read head: %w", err)
 		}
-		h := storedHead{key: key, hash: digest.Of(body)}
+		h := storedHead{key: name.Key, hash: digest.Of(body)}
 		_ = json.Unmarshal(body, &h.head) // one that cannot be read follows nothing, and is told so
 		out = append(out, h)
 	}
 	return out, nil
+}
+
+// headNames returns the heads by number, with the oldest version of each where
+// the bucket keeps versions.
+func headNames(ctx context.Context, s reader, id string) ([]store.Version, error) {
+	v, ok := s.(versioned)
+	if !ok {
+		keys, err := s.List(ctx, HeadPrefix(id))
+		out := make([]store.Version, len(keys))
+		for i, key := range keys {
+			out[i].Key = key
+		}
+		return out, err
+	}
+	all, err := v.Versions(ctx, HeadPrefix(id)) // by name, the newest first
+	var out []store.Version
+	for _, version := range all {
+		switch n := len(out); {
+		case version.Marker:
+		case n > 0 && out[n-1].Key == version.Key:
+			out[n-1] = version
+		default:
+			out = append(out, version)
+		}
+	}
+	return out, err
 }
 
 // Sealer writes heads.

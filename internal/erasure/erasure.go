@@ -261,7 +261,7 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 	if err != nil {
 		return false, fmt.Errorf("list objects: %w", err)
 	}
-	lastPhoto, lastApplication, lastComplaint := 0, 0, 0
+	lastPhoto, lastApplication, lastComplaint, lastDecision, taken := 0, 0, 0, 0, false
 	for _, v := range photos {
 		lastPhoto = max(lastPhoto, number(path.Base(v.Key)))
 	}
@@ -275,6 +275,10 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 			lastApplication = max(lastApplication, number(name))
 		case "complaints":
 			lastComplaint = max(lastComplaint, number(name))
+		case "decisions":
+			lastDecision = max(lastDecision, number(name))
+		case "reservations":
+			taken = true
 		}
 	}
 
@@ -284,6 +288,9 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 	}
 	for n := 1; n <= lastApplication; n++ {
 		names = append(names, casefile.QuoteKey(t.Case, casefile.FactsCause(n)))
+	}
+	for n := 1; n <= lastDecision; n++ {
+		names = append(names, casefile.QuoteKey(t.Case, casefile.DecisionCause(n)))
 	}
 	for _, key := range names {
 		if slices.Contains(objects, key) {
@@ -295,11 +302,17 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 		}
 		changed = changed || took
 	}
-	// A customer's request may be about to write the next of these.
-	for _, next := range []struct {
+	// A customer's request may be about to write the next of these, and an
+	// underwriter a decision, on a case that was taken.
+	next := []struct {
 		key  func(id string, n int) string
 		last int
-	}{{casefile.ApplicationKey, lastApplication}, {casefile.ComplaintKey, lastComplaint}} {
+	}{{casefile.ApplicationKey, lastApplication}, {casefile.ComplaintKey, lastComplaint}}
+	if taken || lastDecision > 0 {
+		next = append(next, next[0])
+		next[2].key, next[2].last = casefile.DecisionKey, lastDecision
+	}
+	for _, next := range next {
 		took, err := e.takeNext(ctx, t, next.key, next.last)
 		if err != nil {
 			return false, err

@@ -21,6 +21,8 @@ type catalogue struct {
 	photo                string // age, low, high
 	charged              map[string]string
 	automatic, person    string
+	decided              string                       // in place of automatic, where a person decided
+	months               string                       // until the customer may ask again
 	reasons              map[underwriting.Code]string // nil: the sentences as stored, which are English
 	thousands, decimal   string
 }
@@ -70,8 +72,12 @@ var english = &catalogue{
 		underwriting.ChargeEstimated:  "The price is for the estimated age.",
 		underwriting.ChargeHigh:       "The price is for the upper of these ages.",
 		underwriting.ChargeExpected:   "The price is the mean over the ages that the photo makes likely.",
+
+		string(underwriting.Underwriter): "The price is for the age that an underwriter set.",
 	},
 	automatic: "This answer was made by a computer program, by fixed rules, from what you declared and where you sent one from your photo. The photo alone never leads to a refusal.",
+	months:    "Please ask again in %d months.",
+	decided:   "An underwriter, a person, decided this, from what you declared, what was computed by fixed rules, and where you sent one your photo.",
 	person: "You have the right that a person looks at it again: tell us if you want this, say why you disagree, and add what we should know. " +
 		"You can also ask which of your data we used, and have them corrected.",
 	thousands: ",", decimal: ".",
@@ -104,8 +110,12 @@ var german = &catalogue{
 		underwriting.ChargeEstimated:  "Der Beitrag ist der für das geschätzte Alter.",
 		underwriting.ChargeHigh:       "Der Beitrag ist der für das obere Ende dieser Spanne.",
 		underwriting.ChargeExpected:   "Der Beitrag ist der Mittelwert über die Alter, die das Foto wahrscheinlich macht.",
+
+		string(underwriting.Underwriter): "Der Beitrag ist der für das Alter, das ein Mensch festgelegt hat.",
 	},
 	automatic: "Diese Antwort hat ein Computerprogramm nach festen Regeln gegeben, aus Ihren Angaben und, wenn Sie eines geschickt haben, Ihrem Foto. Das Foto allein führt nie zu einer Ablehnung.",
+	months:    "Bitte fragen Sie in %d Monaten wieder an.",
+	decided:   "Das hat ein Mensch entschieden: nach Ihren Angaben, nach dem, was nach festen Regeln berechnet wurde, und, wenn Sie eines geschickt haben, nach Ihrem Foto.",
 	person: "Sie haben das Recht, dass ein Mensch die Antwort prüft: sagen Sie uns, wenn Sie das möchten, warum Sie nicht einverstanden sind und was wir wissen sollten. " +
 		"Sie können auch fragen, welche Ihrer Daten wir genutzt haben, und sie berichtigen lassen.",
 	reasons: map[underwriting.Code]string{

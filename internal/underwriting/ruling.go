@@ -2,6 +2,9 @@ package underwriting
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -130,6 +133,18 @@ func PersonReason(code Code, decision Decision, record string, months int) Reaso
 	return r
 }
 
+// Months returns for how long a person postponed, 0 where none did.
+func (r Reason) Months() int {
+	if r.Code != UnderwriterPostponed {
+		return 0
+	}
+	months, err := strconv.Atoi(strings.TrimSuffix(r.Limit, " months"))
+	if err != nil {
+		return 0
+	}
+	return months
+}
+
 // DecidedPrincipal returns the reasons that the customer is told of a case that
 // a person decided: the person's own first, then those of the rules that still
 // hold, at most four. What the rules only referred has been answered.
@@ -159,6 +174,21 @@ func PersonCodes(decided Decision) []Code {
 		return []Code{AgeUnproven, EvidenceMissing, EvidenceReviewed, BuildReviewed, TobaccoReviewed, HazardReviewed, FactsInconsistent, CustomerAsked}
 	}
 	return nil
+}
+
+// ByPerson tells whether a code comes from a person's decision alone, never from
+// a rule.
+func ByPerson(c Code) bool {
+	switch c {
+	case UnderwriterAccepted, UnderwriterChanged, UnderwriterPostponed, UnderwriterDeclined:
+		return true
+	}
+	for _, decided := range []Decision{Quote, Postpone, Decline} {
+		if slices.Contains(PersonCodes(decided), c) {
+			return true
+		}
+	}
+	return false
 }
 
 // Refused returns the assessment with every price taken out, for a person who

@@ -127,6 +127,17 @@ func (r *resolver) bucket(id string, res node) (Bucket, error) {
 		ARN:       bucketARN(name),
 		Versioned: versioning.get("Status").text == "Enabled",
 	}
+	lock, err := r.resolve(res.fields["Properties"].fields["ObjectLockConfiguration"])
+	if err != nil {
+		return Bucket{}, err
+	}
+	if retention := lock.get("Rule").get("DefaultRetention"); retention.kind != absent {
+		days, err := retention.get("Days").integer(0)
+		if err != nil {
+			return Bucket{}, err
+		}
+		b.Lock = &Lock{Mode: retention.get("Mode").text, Days: days}
+	}
 	cors, err := r.resolve(res.fields["Properties"].fields["CorsConfiguration"])
 	if err != nil {
 		return Bucket{}, err

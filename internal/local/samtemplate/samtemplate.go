@@ -131,12 +131,19 @@ type Bucket struct {
 	Name      string // physical
 	ARN       string
 	Versioned bool
+	Lock      *Lock  // Object Lock's default retention; nil: none
 	CORS      []CORS // its rules
 
 	// Days of the lifecycle rules that concern every object; 0 where none does.
 	// The local stack has no lifecycle: `agequote expire` does it there.
 	ExpirationDays int
 	NoncurrentDays int // of older versions
+}
+
+// Lock is for how long Object Lock keeps every new object.
+type Lock struct {
+	Mode string // GOVERNANCE or COMPLIANCE
+	Days int
 }
 
 // HasParameter tells whether the template at path declares a parameter.
