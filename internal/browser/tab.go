@@ -178,6 +178,15 @@ func (tb *Tab) Print() {
 	}
 }
 
+// Dark shows the page to somebody who prefers dark pages.
+func (tb *Tab) Dark() {
+	tb.T.Helper()
+	dark := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}
+	if _, err := chromedp.Call(tb.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: dark}); err != nil {
+		tb.Fatal("prefer dark: %v", err)
+	}
+}
+
 // Do runs a script of the test's own.
 func (tb *Tab) Do(script string, options ...chromedp.EvaluateOption) {
 	tb.T.Helper()

@@ -256,7 +256,10 @@ func (c *Case) history(sample bool, now time.Time) []happening {
 	for _, d := range c.Decisions {
 		add(d.Object.Time, "decided_"+string(d.Object.Action), d.Key, d.Object.By)
 	}
-	slices.SortStableFunc(out, func(x, y happening) int { return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.Of, y.Of)) })
+	// At one time objects come first: a sample asks at the very time of its quote,
+	// and has to look like a customer who asked once quoted.
+	name := func(e happening) string { return cmp.Or(e.Of, "~") }
+	slices.SortStableFunc(out, func(x, y happening) int { return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(name(x), name(y))) })
 	return out
 }
 

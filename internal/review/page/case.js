@@ -7,7 +7,7 @@ import { ACTIONS } from './keys.js';
 import { distribution } from './chart.js';
 import { Decision } from './decide.js';
 import { auditView } from './audit.js';
-import { cents, clock, date, list, stamp, sum, table, waited, when, word, years } from './words.js';
+import { cents, clock, date, list, stamp, sum, table, terms, waited, when, word, years } from './words.js';
 
 const keyOf = Object.fromEntries(Object.entries(ACTIONS).map(([key, action]) => [action, key]));
 
@@ -143,7 +143,7 @@ export class Case {
     this.#form = new Decision(this.#app, c, action, {
       done: (did) => this.#decided(did),
       cancel: () => this.cancel(),
-      stale: () => this.open(c.case),
+      stale: () => { this.open(c.case); this.#app.queue.refresh(); },
     });
     this.slot.replaceChildren(this.#form.element);
     this.#form.focus();
@@ -333,13 +333,6 @@ export class Case {
 
 function section(id, title, ...content) {
   return h('section', { class: 'part', id, 'aria-labelledby': `${id}-title` }, h('h3', { id: `${id}-title` }, title), ...content);
-}
-
-/** terms prints what a case is quoted on. */
-function terms(x, currency) {
-  if (!x) return '–';
-  return [x.decision && word('decision', x.decision), x.class, x.rating && t('rating', { rating: x.rating }),
-    x.price_age !== null && x.price_age !== undefined && t('terms.age', { age: x.price_age }), x.gross_annual_cents && currency && money(x.gross_annual_cents, currency)].filter(Boolean).join(', ') || '–';
 }
 
 /** tobacco prints never, former:YEARS or current[:KIND]. */

@@ -5,7 +5,7 @@ import { h } from './dom.js';
 import { money, t } from './texts.js';
 import { radios, select, showErrors, text } from './forms.js';
 import * as api from './api.js';
-import { word } from './words.js';
+import { terms, word } from './words.js';
 
 const MONTHS = [1, 3, 6, 12, 24];
 
@@ -65,7 +65,7 @@ export class Decision {
     }
     if (this.action === 'confirm' || this.action === 'return') {
       const last = this.#case.decisions?.at(-1);
-      return t(`effect.${this.action}`, { by: last?.by || t('somebody'), action: word('action', last?.suggested || '') });
+      return t(`effect.${this.action}`, { by: last?.by || t('somebody'), action: word('action', last?.suggested || ''), terms: terms(last?.after, q?.currency) });
     }
     return t(`effect.${this.action}`);
   }

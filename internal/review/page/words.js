@@ -73,3 +73,10 @@ export function table(caption, head, rows, { numeric = [], ...props } = {}) {
       h('thead', {}, h('tr', {}, head.map((x, i) => h('th', { scope: 'col', class: cls(i) }, x)))),
       h('tbody', {}, rows.map((cells) => h('tr', {}, cells.map((x, i) => h(i === 0 ? 'th' : 'td', { scope: i === 0 ? 'row' : null, class: cls(i) }, x)))))));
 }
+
+/** terms prints what a case is quoted on. */
+export function terms(x, currency) {
+  if (!x) return '–';
+  return [x.decision && word('decision', x.decision), x.class, x.rating && t('rating', { rating: x.rating }),
+    x.price_age !== null && x.price_age !== undefined && t('terms.age', { age: x.price_age }), x.gross_annual_cents && currency && money(x.gross_annual_cents, currency)].filter(Boolean).join(', ') || '–';
+}
