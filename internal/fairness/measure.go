@@ -1,0 +1,350 @@
+package fairness
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/agequote/agequote/internal/batch"
+	"github.com/agequote/agequote/internal/evaluation"
+)
+
+// split is a dimension as items fall into it: group "" is unknown.
+type split struct {
+	name        string
+	testingOnly bool
+	of          func(*Item) string
+	order       []string // of the groups; others follow by name
+}
+
+// dimensions are sex, age, and every column of the items' groups.
+func dimensions(items []*Item) []split {
+	bands := make([]string, 0, len(evaluation.Bands()))
+	for _, b := range evaluation.Bands() {
+		bands = append(bands, strings.TrimPrefix(b, "age="))
+	}
+	all := []split{
+		{name: "sex", of: sexOf, order: []string{"female", "male"}},
+		{name: "age", of: bandOf, order: bands},
+	}
+	columns := map[string]bool{}
+	for _, it := range items {
+		for column := range it.Groups {
+			columns[column] = true
+		}
+	}
+	delete(columns, "sex") // where the market leaves the sex out, a test set may have it: see sexOf
+	for _, column := range slices.Sorted(maps.Keys(columns)) {
+		all = append(all, split{name: column, testingOnly: true, of: func(it *Item) string { return it.Groups[column] }})
+	}
+	return all
+}
+
+func sexOf(it *Item) string {
+	if it.Row.Sex != "" {
+		return it.Row.Sex
+	}
+	return it.Groups["sex"]
+}
+
+func bandOf(it *Item) string {
+	years, ok := it.age()
+	if !ok {
+		return ""
+	}
+	for _, name := range evaluation.AgeGroups(math.Floor(years)) {
+		if band, ok := strings.CutPrefix(name, "age="); ok {
+			return band
+		}
+	}
+	return ""
+}
+
+// measurer computes the groups of one report, and keeps every comparison until
+// all are known: only then can they be adjusted.
+type measurer struct {
+	items     []*Item
+	means     []meanMeasure
+	reference map[string]string
+
+	comparisons []*comparison
+}
+
+// comparison is a p-value with the places in the report that it belongs to. With
+// two groups it belongs to both.
+type comparison struct {
+	p  float64
+	at []*Test
+}
+
+// figures are what a group's items come to.
+type figures struct {
+	rates  []Share
+	values [][]float64 // by mean
+}
+
+func (m *measurer) figures(items []*Item) (f figures) {
+	f.rates, f.values = make([]Share, len(rateMeasures)), make([][]float64, len(m.means))
+	for _, it := range items {
+		for i, measure := range rateMeasures {
+			if measure.among(it) {
+				f.rates[i].N++
+				if measure.happens(it) {
+					f.rates[i].K++
+				}
+			}
+		}
+		for i, measure := range m.means {
+			if v, ok := measure.of(it); ok {
+				f.values[i] = append(f.values[i], v)
+			}
+		}
+	}
+	// Sums and draws must not hang on the order of the items.
+	for _, v := range f.values {
+		slices.Sort(v)
+	}
+	return f
+}
+
+// against is what a group is held against.
+type against struct {
+	who string
+	n   int
+	figures
+}
+
+func (m *measurer) dimension(s split) Dimension {
+	d := Dimension{Name: s.name, TestingOnly: s.testingOnly, Groups: []Group{}}
+	members := map[string][]*Item{}
+	for _, it := range m.items {
+		if name := s.of(it); name != "" {
+			members[name] = append(members[name], it)
+		} else {
+			d.Unknown++
+		}
+	}
+	names := ordered(s.order, members)
+	if reference := m.reference[s.name]; len(members[reference]) > 0 {
+		d.Reference = reference
+	}
+	of := map[string]figures{}
+	for _, name := range names {
+		of[name] = m.figures(members[name])
+	}
+	d.Groups = make([]Group, len(names))
+	for i, name := range names {
+		d.Groups[i] = newGroup(s.name, name, members[name])
+	}
+	for i := range d.Groups {
+		other, ok := m.other(d, i, members, of)
+		if !ok {
+			other = against{figures: figures{rates: make([]Share, len(rateMeasures)), values: make([][]float64, len(m.means))}}
+		}
+		m.compare(&d, i, of[d.Groups[i].Name], other)
+	}
+	impacts(d.Groups)
+	return d
+}
+
+// ordered are the groups' names, those of the order first.
+func ordered[T any](order []string, members map[string]T) []string {
+	rank := func(name string) int {
+		if i := slices.Index(order, name); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	names := slices.Sorted(maps.Keys(members))
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
+	return names
+}
+
+func newGroup(dimension, name string, items []*Item) Group {
+	g := Group{Name: name, Who: who(dimension, name), N: len(items), Small: len(items) < leastJudged,
+		Outcomes: map[batch.Outcome]int{}, Codes: map[string]int{}, Reasons: map[string]int{}}
+	for _, outcome := range batch.Outcomes {
+		g.Outcomes[outcome] = 0
+	}
+	for _, it := range items {
+		g.Outcomes[it.Row.Outcome]++
+		switch it.Row.Outcome {
+		case batch.Refused:
+			g.Codes[it.Row.Code]++
+		case batch.Referred, batch.Postponed, batch.Declined:
+			for _, reason := range strings.Fields(it.Row.Reasons) {
+				g.Reasons[reason]++
+			}
+		}
+	}
+	return g
+}
+
+// other returns what group i is held against: the reference where there is one,
+// else everybody else. ok is false where that is nobody, or the group itself.
+func (m *measurer) other(d Dimension, i int, members map[string][]*Item, of map[string]figures) (against, bool) {
+	g := d.Groups[i]
+	if d.Reference != "" {
+		return against{who: who(d.Name, d.Reference), n: len(members[d.Reference]), figures: of[d.Reference]}, g.Name != d.Reference
+	}
+	a := against{who: "all others", figures: figures{rates: make([]Share, len(rateMeasures)), values: make([][]float64, len(m.means))}}
+	for _, o := range d.Groups {
+		if o.Name == g.Name {
+			continue
+		}
+		if len(d.Groups) == 2 {
+			a.who = o.Who
+		}
+		a.n += o.N
+		for k, s := range of[o.Name].rates {
+			a.rates[k].K += s.K
+			a.rates[k].N += s.N
+		}
+		for k, v := range of[o.Name].values {
+			a.values[k] = append(a.values[k], v...)
+		}
+	}
+	for _, v := range a.values {
+		slices.Sort(v)
+	}
+	return a, a.n > 0
+}
+
+// compare fills in the figures of group i.
+func (m *measurer) compare(d *Dimension, i int, f figures, o against) {
+	g := &d.Groups[i]
+	g.Rates, g.Means = make([]Rate, len(rateMeasures)), make([]Mean, len(m.means))
+	for k, measure := range rateMeasures {
+		g.Rates[k] = rateOf(measure.name, f.rates[k], o.who, o.rates[k])
+		if judgeable(f.rates[k], o.rates[k]) {
+			m.judge(d, i, &g.Rates[k].Test, func() *Test { return &d.Groups[0].Rates[k].Test }, fisher(f.rates[k], o.rates[k]))
+		}
+	}
+	for k, measure := range m.means {
+		g.Means[k] = meanOf(d.Name+"="+g.Name+" "+measure.name, measure.name, f.values[k], o.who, o.values[k])
+		if measure.judged && len(f.values[k]) >= leastJudged && len(o.values[k]) >= leastJudged {
+			m.judge(d, i, &g.Means[k].Test, func() *Test { return &d.Groups[0].Means[k].Test }, welch(momentsOf(f.values[k]), momentsOf(o.values[k])))
+		}
+	}
+}
+
+// judgeable leaves out small groups, and what happens to nobody or to everybody.
+func judgeable(a, b Share) bool {
+	k := a.K + b.K
+	return a.N >= leastJudged && b.N >= leastJudged && k > 0 && k < a.N+b.N
+}
+
+// judge notes a comparison. With two groups, the second's is the first's over
+// again, and counts once.
+func (m *measurer) judge(d *Dimension, i int, test *Test, first func() *Test, p float64) {
+	test.P = &p
+	if i == 1 && len(d.Groups) == 2 && d.Reference == "" {
+		for _, c := range slices.Backward(m.comparisons) {
+			if c.at[0] == first() {
+				c.at = append(c.at, test)
+				return
+			}
+		}
+	}
+	m.comparisons = append(m.comparisons, &comparison{p: p, at: []*Test{test}})
+}
+
+func rateOf(measure string, s Share, whom string, o Share) Rate {
+	r := Rate{Measure: measure, Share: s, Against: whom, Other: o}
+	if s.N > 0 {
+		v, ci := s.Rate(), s.wilson()
+		r.Rate, r.CI = &v, &ci
+	}
+	if o.N > 0 {
+		v := o.Rate()
+		r.OtherRate = &v
+	}
+	if s.N > 0 && o.N > 0 {
+		d, ci := gap(s, o)
+		r.Gap, r.GapCI = &d, &ci
+		ratio, oci, corrected := odds(s, o)
+		r.Odds, r.OddsCI, r.Corrected = &ratio, &oci, corrected
+	}
+	return r
+}
+
+func meanOf(seed, measure string, values []float64, whom string, others []float64) Mean {
+	r := Mean{Measure: measure, N: len(values), Against: whom, OtherN: len(others)}
+	if m := momentsOf(values); m.n > 0 {
+		mean := m.mean()
+		r.Mean = &mean
+		if m.n > 1 {
+			sd := math.Sqrt(m.variance())
+			r.SD = &sd
+		}
+	}
+	if m := momentsOf(others); m.n > 0 {
+		mean := m.mean()
+		r.OtherMean = &mean
+	}
+	if len(values) > 0 && len(others) > 0 {
+		d, ci := meanGap(seed, values, others)
+		r.Gap, r.GapCI = &d, &ci
+	}
+	return r
+}
+
+// impacts fills in the groups' adverse impact ratios.
+func impacts(groups []Group) {
+	quoted := func(g Group) Share { return Share{g.Outcomes[batch.Quoted], g.N} }
+	highest := -1
+	for i, g := range groups {
+		if !g.Small && (highest < 0 || quoted(g).Rate() > quoted(groups[highest]).Rate()) {
+			highest = i
+		}
+	}
+	if highest < 0 {
+		return
+	}
+	best := groups[highest]
+	for i := range groups {
+		g := &groups[i]
+		ratio, ci, ok := rateRatio(quoted(*g), quoted(best))
+		if !ok {
+			continue
+		}
+		g.Impact = &Impact{Highest: best.Name, Ratio: ratio, CI: ci, Judged: !g.Small, Inside: ratio >= fourFifths}
+		if i == highest {
+			g.Impact.CI = nil // it is held against itself
+		}
+		g.Impact.Says = impactSentence(*g, best)
+	}
+}
+
+// adjust puts the adjusted p-values and then the sentences into the report.
+func (m *measurer) adjust(dimensions []Dimension) Comparisons {
+	p := make([]float64, len(m.comparisons))
+	for i, c := range m.comparisons {
+		p[i] = c.p
+	}
+	out := Comparisons{Judged: len(p), Method: "Holm", Level: level, LeastN: leastJudged}
+	for i, adjusted := range holm(p) {
+		if adjusted < level {
+			out.Differ++
+		}
+		for _, test := range m.comparisons[i].at {
+			test.AdjustedP, test.Differs = &adjusted, adjusted < level
+		}
+	}
+	for di := range dimensions {
+		for gi := range dimensions[di].Groups {
+			g := &dimensions[di].Groups[gi]
+			if g.Impact != nil && g.Impact.Judged && !g.Impact.Inside {
+				out.Outside++
+			}
+			for k := range g.Rates {
+				g.Rates[k].Says = rateSentence(*g, rateMeasures[k], g.Rates[k], len(p))
+			}
+			for k := range g.Means {
+				g.Means[k].Says = meanSentence(*g, m.means[k], g.Means[k], len(p))
+			}
+		}
+	}
+	return out
+}
