@@ -36,7 +36,7 @@ type command struct {
 func commands() []*command {
 	return []*command{
 		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
-		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
+		replayCommand(), whatifCommand(), letterCommand(), fairnessCommand(), modelsCommand(), rulesCommand(),
 		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }

@@ -50,9 +50,12 @@ const (
 // the photo does not contradict it; a label replaces it.
 func NewItem(r batch.Row, label *Label) Item {
 	it := Item{Row: r, Groups: map[string]string{}}
+	column := ""
 	for _, word := range strings.Fields(r.Groups) {
-		if column, value, ok := strings.Cut(word, "="); ok {
-			it.Groups[column] = value
+		if name, value, ok := strings.Cut(word, "="); ok {
+			column, it.Groups[name] = name, value
+		} else if column != "" { // a value of several words
+			it.Groups[column] += " " + word
 		}
 	}
 	if r.DeclaredAge != nil && !it.has(underwriting.AgeContradicts) {

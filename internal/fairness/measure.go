@@ -223,8 +223,9 @@ func (m *measurer) compare(d *Dimension, i int, f figures, o against) {
 	}
 	for k, measure := range m.means {
 		g.Means[k] = meanOf(d.Name+"="+g.Name+" "+measure.name, measure.name, f.values[k], o.who, o.values[k])
-		if measure.judged && len(f.values[k]) >= leastJudged && len(o.values[k]) >= leastJudged {
-			m.judge(d, i, &g.Means[k].Test, func() *Test { return &d.Groups[0].Means[k].Test }, welch(momentsOf(f.values[k]), momentsOf(o.values[k])))
+		a, b := momentsOf(f.values[k]), momentsOf(o.values[k])
+		if measure.judged && a.n >= leastJudged && b.n >= leastJudged && a.variance()+b.variance() > 0 { // else all are alike
+			m.judge(d, i, &g.Means[k].Test, func() *Test { return &d.Groups[0].Means[k].Test }, welch(a, b))
 		}
 	}
 }
@@ -242,7 +243,7 @@ func (m *measurer) judge(d *Dimension, i int, test *Test, first func() *Test, p 
 	if i == 1 && len(d.Groups) == 2 && d.Reference == "" {
 		for _, c := range slices.Backward(m.comparisons) {
 			if c.at[0] == first() {
-				c.at = append(c.at, test)
+				c.at, test.P = append(c.at, test), &c.p
 				return
 			}
 		}

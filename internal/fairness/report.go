@@ -284,15 +284,16 @@ func versionsOf(items []Item) Versions {
 
 // premiumIndex holds each premium against the mean of its cell.
 func premiumIndex(items []*Item) func(*Item) (float64, bool) {
-	cells := map[string]*moments{}
+	values := map[string][]float64{}
 	for _, it := range items {
 		if v, ok := it.perThousand(); ok {
-			c := it.cell()
-			if cells[c] == nil {
-				cells[c] = &moments{}
-			}
-			cells[c].add(v)
+			values[it.cell()] = append(values[it.cell()], v)
 		}
+	}
+	cells := map[string]moments{}
+	for c, v := range values {
+		slices.Sort(v) // the sum must not hang on the order of the items
+		cells[c] = momentsOf(v)
 	}
 	return func(it *Item) (float64, bool) {
 		v, ok := it.perThousand()

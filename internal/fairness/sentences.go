@@ -209,7 +209,7 @@ func summary(r *Report) []string {
 			differ = append(differ, differences(d, g)...)
 		}
 	}
-	out := []string{}
+	var out []string
 	switch {
 	case judged == 0:
 		out = append(out, fmt.Sprintf("No group has %d people or more, so none is judged.", leastJudged))
@@ -217,11 +217,11 @@ func summary(r *Report) []string {
 		out = append(out, fmt.Sprintf("All %d groups of %d people or more are quoted at four fifths or more of the rate of the group that is quoted most often.", judged, leastJudged))
 	default:
 		out = append(out, fmt.Sprintf("%d of %d groups of %d people or more are quoted at less than four fifths of the rate of the group that is quoted most often.", len(outside), judged, leastJudged))
-		out = append(out, outside...)
 	}
 	if r.Comparisons.Judged > 0 {
 		out = append(out, fmt.Sprintf("Of %d comparisons %d differ by more than chance explains, at a chance of 5 %% of being wrong once in all of them.", r.Comparisons.Judged, r.Comparisons.Differ))
 	}
+	out = append(out, outside...)
 	return append(out, differ...)
 }
 
