@@ -35,7 +35,7 @@ type command struct {
 // commands in the order of the list.
 func commands() []*command {
 	return []*command{
-		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
+		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), batchCommand(), evaluateCommand(), redriveCommand(),
 		replayCommand(), whatifCommand(), letterCommand(), fairnessCommand(), modelsCommand(), rulesCommand(),
 		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}

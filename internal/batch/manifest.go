@@ -261,8 +261,8 @@ func (m *Reader) fill(item *Item, line []byte, tooLong bool) {
 	item.Case, item.Photo = p.text("case"), p.text("photo")
 	item.Facts, item.Consent = p.facts(), p.consent()
 	for _, i := range m.groups {
-		if value := strings.TrimSpace(fields[i]); value != "" {
-			item.Groups = append(item.Groups, m.header[i]+"="+value)
+		if words := strings.Fields(fields[i]); len(words) > 0 { // a row joins groups by spaces
+			item.Groups = append(item.Groups, strings.ReplaceAll(m.header[i], " ", "_")+"="+strings.Join(words, "_"))
 		}
 	}
 	switch {

@@ -146,6 +146,7 @@ type Estimate struct {
 	// Estimate's fields: age, mean, low, high, coverage, distribution.
 	age.Estimate
 	Photo       string    `json:"photo"`           // hash of the bytes
+	Picture     string    `json:"picture"`         // perceptual hash of the whole upright picture, see package duplicate; empty where it was refused before it was decoded
 	Model       string    `json:"model"`           // hash of the package's manifest
 	ModelUse    string    `json:"model_use"`       // allowed use of the model: research, production
 	Application string    `json:"application"`     // name of the application whose consent allowed the reading

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"time"
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/face"
@@ -57,6 +58,9 @@ func Open(p *Package, o Options) (*Model, error) {
 
 // Close frees the networks.
 func (m *Model) Close() error { return errors.Join(m.detector.Close(), m.network.Close()) }
+
+// Busy is the time that each network has run so far, added up over goroutines.
+func (m *Model) Busy() (detector, network time.Duration) { return m.detector.Busy(), m.network.Busy() }
 
 // Manifest describes the model.
 func (m *Model) Manifest() *Manifest { return m.pkg.Manifest }

@@ -54,7 +54,11 @@ type Handler struct {
 	Cases         caseStore
 	// Model returns the model that is live, once an event, and done, to be
 	// called when the event is finished with it.
-	Model   func(ctx context.Context) (m Estimator, done func())
+	Model func(ctx context.Context) (m Estimator, done func())
+	// Room, where it is not nil, holds a token for each photo that is being
+	// estimated: a batch has more items under way than processors, because they
+	// wait for the disk, but no more estimates.
+	Room    chan struct{}
 	Metrics recorder
 	Version string // code version, for the stored objects
 	Now     func() time.Time
@@ -191,8 +195,7 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	}
 	e.Photo = digest.Of(photo)
 
-	e.Estimate, err = m.Estimate(photo)
-	e.MS = h.Now().Sub(started).Milliseconds()
+	e.Estimate, e.MS, err = h.read(m, photo)
 	switch code := reason.Of(err); code {
 	case reason.OK:
 		e.Code, e.Message = code, code.Sentence()
@@ -202,6 +205,17 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	default:
 		return refuse(e, code), nil
 	}
+}
+
+// read estimates the age, and says in how many milliseconds.
+func (h *Handler) read(m Estimator, photo []byte) (age.Estimate, int64, error) {
+	if h.Room != nil {
+		h.Room <- struct{}{}
+		defer func() { <-h.Room }() // a panic in a codec, too
+	}
+	started := h.Now()
+	e, err := m.Estimate(photo)
+	return e, h.Now().Sub(started).Milliseconds(), err
 }
 
 // refuse makes the estimate a refusal.

@@ -42,10 +42,13 @@ type Handler struct {
 	// Stopped names the record by which quoting was stopped, "" while it is not:
 	// every case then goes to a person. Nil: it cannot be stopped.
 	Stopped func(ctx context.Context) (record string, err error)
-	Metrics recorder
-	Version string // code version, for the stored objects
-	Now     func() time.Time
-	Log     *slog.Logger
+	// ValuationDate is the day of every quote, for a batch that runs past
+	// midnight; zero: the day on which it is made.
+	ValuationDate time.Time
+	Metrics       recorder
+	Version       string // code version, for the stored objects
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 // Outcome is one case's line in the answer of quote: where its quote stands,
@@ -167,6 +170,9 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 	}
 	if ok {
 		in.useEstimate(estimate)
+	}
+	if !h.ValuationDate.IsZero() {
+		in.ValuationDate = h.ValuationDate
 	}
 	replaced, err := h.latestQuote(ctx, c.Case)
 	if err != nil {
