@@ -377,7 +377,10 @@ func (d *fairnessDesk) write(r fairness.Report, asJSON bool) error {
 	} else {
 		fmt.Fprintf(d.env.stdout, "%d applications\n", r.N)
 		for _, s := range r.Summary {
-			fmt.Fprintf(d.env.stdout, "- %s\n", s)
+			fmt.Fprintln(d.env.stdout, s)
+		}
+		for _, f := range r.Findings {
+			fmt.Fprintf(d.env.stdout, "- by %s: %s\n", f.Dimension, f.Says)
 		}
 		if r.Changes != nil {
 			fmt.Fprintln(d.env.stdout, "since the last report:")

@@ -36,7 +36,7 @@ type command struct {
 func commands() []*command {
 	return []*command{
 		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), batchCommand(), evaluateCommand(), redriveCommand(),
-		replayCommand(), whatifCommand(), letterCommand(), fairnessCommand(), modelsCommand(), rulesCommand(),
+		replayCommand(), whatifCommand(), letterCommand(), fairnessCommand(), examinationCommand(), modelsCommand(), rulesCommand(),
 		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }

@@ -18,6 +18,9 @@ type split struct {
 	order       []string // of the groups; others follow by name
 }
 
+// ageDimension is the name of the dimension of age bands.
+const ageDimension = "age"
+
 // dimensions are sex, age, and every column of the items' groups.
 func dimensions(items []*Item) []split {
 	bands := make([]string, 0, len(evaluation.Bands()))
@@ -26,7 +29,7 @@ func dimensions(items []*Item) []split {
 	}
 	all := []split{
 		{name: "sex", of: sexOf, order: []string{"female", "male"}},
-		{name: "age", of: bandOf, order: bands},
+		{name: ageDimension, of: bandOf, order: bands},
 	}
 	columns := map[string]bool{}
 	for _, it := range items {
@@ -78,34 +81,90 @@ type comparison struct {
 	at []*Test
 }
 
-// figures are what a group's items come to.
+// figures are what a group's items come to, over all and by age band.
 type figures struct {
 	rates  []Share
-	values [][]float64 // by mean
+	values [][]float64 // by mean, rising
+
+	bandRates map[string][]Share
+	bandMeans map[string][]moments
 }
 
-func (m *measurer) figures(items []*Item) (f figures) {
-	f.rates, f.values = make([]Share, len(rateMeasures)), make([][]float64, len(m.means))
+func (m *measurer) noFigures() figures {
+	return figures{rates: make([]Share, len(rateMeasures)), values: make([][]float64, len(m.means)),
+		bandRates: map[string][]Share{}, bandMeans: map[string][]moments{}}
+}
+
+func (m *measurer) figures(items []*Item) figures {
+	f := m.noFigures()
+	bands := map[string][]*Item{}
+	for _, it := range items {
+		bands[bandOf(it)] = append(bands[bandOf(it)], it)
+	}
+	for _, band := range slices.Sorted(maps.Keys(bands)) {
+		rates, values := m.count(bands[band])
+		f.bandRates[band], f.bandMeans[band] = rates, make([]moments, len(m.means))
+		for i, r := range rates {
+			f.rates[i].K += r.K
+			f.rates[i].N += r.N
+		}
+		for i, v := range values {
+			f.bandMeans[band][i] = momentsOf(v)
+			f.values[i] = append(f.values[i], v...)
+		}
+	}
+	for _, v := range f.values {
+		slices.Sort(v)
+	}
+	return f
+}
+
+// count returns each rate, and the values of each mean, rising: sums and draws
+// must not hang on the order of the items.
+func (m *measurer) count(items []*Item) (rates []Share, values [][]float64) {
+	rates, values = make([]Share, len(rateMeasures)), make([][]float64, len(m.means))
 	for _, it := range items {
 		for i, measure := range rateMeasures {
 			if measure.among(it) {
-				f.rates[i].N++
+				rates[i].N++
 				if measure.happens(it) {
-					f.rates[i].K++
+					rates[i].K++
 				}
 			}
 		}
 		for i, measure := range m.means {
 			if v, ok := measure.of(it); ok {
-				f.values[i] = append(f.values[i], v)
+				values[i] = append(values[i], v)
 			}
 		}
 	}
-	// Sums and draws must not hang on the order of the items.
-	for _, v := range f.values {
+	for _, v := range values {
 		slices.Sort(v)
 	}
-	return f
+	return rates, values
+}
+
+// add takes in the figures of another group.
+func (f *figures) add(o figures) {
+	for k, s := range o.rates {
+		f.rates[k].K += s.K
+		f.rates[k].N += s.N
+	}
+	for k, v := range o.values {
+		f.values[k] = append(f.values[k], v...)
+	}
+	for band, rates := range o.bandRates {
+		if f.bandRates[band] == nil {
+			f.bandRates[band], f.bandMeans[band] = make([]Share, len(rates)), make([]moments, len(f.values))
+		}
+		for k, s := range rates {
+			f.bandRates[band][k].K += s.K
+			f.bandRates[band][k].N += s.N
+		}
+		for k, v := range o.bandMeans[band] {
+			f.bandMeans[band][k] = f.bandMeans[band][k].plus(v)
+		}
+	}
 }
 
 // against is what a group is held against.
@@ -140,7 +199,7 @@ func (m *measurer) dimension(s split) Dimension {
 	for i := range d.Groups {
 		other, ok := m.other(d, i, members, of)
 		if !ok {
-			other = against{figures: figures{rates: make([]Share, len(rateMeasures)), values: make([][]float64, len(m.means))}}
+			other = against{figures: m.noFigures()}
 		}
 		m.compare(&d, i, of[d.Groups[i].Name], other)
 	}
@@ -167,7 +226,11 @@ func newGroup(dimension, name string, items []*Item) Group {
 	for _, outcome := range batch.Outcomes {
 		g.Outcomes[outcome] = 0
 	}
+	var charged, known float64
 	for _, it := range items {
+		if _, ok := it.premiumError(); ok {
+			charged, known = charged+float64(*it.Row.GrossCents), known+float64(*it.AtKnown) // whole cents: exact
+		}
 		g.Outcomes[it.Row.Outcome]++
 		switch it.Row.Outcome {
 		case batch.Refused:
@@ -177,6 +240,10 @@ func newGroup(dimension, name string, items []*Item) Group {
 				g.Reasons[reason]++
 			}
 		}
+	}
+	if known > 0 {
+		total := charged / known
+		g.PremiumTotal = &total
 	}
 	return g
 }
@@ -188,7 +255,7 @@ func (m *measurer) other(d Dimension, i int, members map[string][]*Item, of map[
 	if d.Reference != "" {
 		return against{who: who(d.Name, d.Reference), n: len(members[d.Reference]), figures: of[d.Reference]}, g.Name != d.Reference
 	}
-	a := against{who: "all others", figures: figures{rates: make([]Share, len(rateMeasures)), values: make([][]float64, len(m.means))}}
+	a := against{who: "all others", figures: m.noFigures()}
 	for _, o := range d.Groups {
 		if o.Name == g.Name {
 			continue
@@ -197,13 +264,7 @@ func (m *measurer) other(d Dimension, i int, members map[string][]*Item, of map[
 			a.who = o.Who
 		}
 		a.n += o.N
-		for k, s := range of[o.Name].rates {
-			a.rates[k].K += s.K
-			a.rates[k].N += s.N
-		}
-		for k, v := range of[o.Name].values {
-			a.values[k] = append(a.values[k], v...)
-		}
+		a.add(of[o.Name])
 	}
 	for _, v := range a.values {
 		slices.Sort(v)
@@ -217,12 +278,18 @@ func (m *measurer) compare(d *Dimension, i int, f figures, o against) {
 	g.Rates, g.Means = make([]Rate, len(rateMeasures)), make([]Mean, len(m.means))
 	for k, measure := range rateMeasures {
 		g.Rates[k] = rateOf(measure.name, f.rates[k], o.who, o.rates[k])
+		if d.Name != ageDimension {
+			g.Rates[k].atSameAge(k, f, o.figures)
+		}
 		if judgeable(f.rates[k], o.rates[k]) {
 			m.judge(d, i, &g.Rates[k].Test, func() *Test { return &d.Groups[0].Rates[k].Test }, fisher(f.rates[k], o.rates[k]))
 		}
 	}
 	for k, measure := range m.means {
 		g.Means[k] = meanOf(d.Name+"="+g.Name+" "+measure.name, measure.name, f.values[k], o.who, o.values[k])
+		if d.Name != ageDimension {
+			g.Means[k].atSameAge(k, f, o.figures)
+		}
 		a, b := momentsOf(f.values[k]), momentsOf(o.values[k])
 		if measure.judged && a.n >= leastJudged && b.n >= leastJudged && a.variance()+b.variance() > 0 { // else all are alike
 			m.judge(d, i, &g.Means[k].Test, func() *Test { return &d.Groups[0].Means[k].Test }, welch(a, b))
@@ -289,6 +356,32 @@ func meanOf(seed, measure string, values []float64, whom string, others []float6
 		r.Gap, r.GapCI = &d, &ci
 	}
 	return r
+}
+
+// atSameAge fills in the odds ratio within age bands.
+func (r *Rate) atSameAge(k int, f, o figures) {
+	var strata []stratum
+	for _, band := range slices.Sorted(maps.Keys(f.bandRates)) {
+		if o.bandRates[band] != nil {
+			strata = append(strata, stratum{f.bandRates[band][k], o.bandRates[band][k]})
+		}
+	}
+	if ratio, ci, ok := commonOdds(strata); ok {
+		r.SameAgeOdds, r.SameAgeOddsCI = &ratio, &ci
+	}
+}
+
+// atSameAge fills in the gap within age bands.
+func (r *Mean) atSameAge(k int, f, o figures) {
+	var a, b []moments
+	for _, band := range slices.Sorted(maps.Keys(f.bandMeans)) {
+		if o.bandMeans[band] != nil {
+			a, b = append(a, f.bandMeans[band][k]), append(b, o.bandMeans[band][k])
+		}
+	}
+	if d, ci, ok := commonGap(a, b); ok {
+		r.SameAgeGap, r.SameAgeGapCI = &d, &ci
+	}
 }
 
 // impacts fills in the groups' adverse impact ratios.

@@ -32,7 +32,14 @@ var parsed = sync.OnceValues(func() (*template.Template, error) {
 		"reasons":  func(d Dimension) []string { return keysOf(d, func(g Group) map[string]int { return g.Reasons }) },
 		"says":     rowsOf,
 		"columns":  func() []column { return columns },
-		"short":    short,
+		"found":    foundBy,
+		"total": func(g Group) string {
+			if g.PremiumTotal == nil {
+				return "–"
+			}
+			return share(*g.PremiumTotal)
+		},
+		"short": short,
 	}).Parse(source)
 })
 
@@ -49,6 +56,24 @@ func Page(r Report) ([]byte, error) {
 	}
 	// A number and its percent sign stay on one line.
 	return bytes.ReplaceAll(b.Bytes(), []byte(" %"), []byte("\u00a0%")), nil
+}
+
+// found are the findings of one dimension.
+type found struct {
+	Dimension string
+	Age       bool
+	Findings  []Finding
+}
+
+// foundBy are the findings by dimension, in their order.
+func foundBy(r Report) (out []found) {
+	for _, f := range r.Findings {
+		if len(out) == 0 || out[len(out)-1].Dimension != f.Dimension {
+			out = append(out, found{Dimension: f.Dimension, Age: f.Dimension == ageDimension})
+		}
+		out[len(out)-1].Findings = append(out[len(out)-1].Findings, f)
+	}
+	return out
 }
 
 func shareOrDash(k, n int) string {
@@ -152,6 +177,9 @@ func rowsOf(g Group) []sentenceRow {
 		odds := fmt.Sprintf("odds ratio %.2f (%.2f to %.2f)", *r.Odds, r.OddsCI[0], r.OddsCI[1])
 		if r.Corrected {
 			odds += ", one half added to each cell"
+		}
+		if r.SameAgeOdds != nil {
+			odds += fmt.Sprintf("; within age bands %.2f (%.2f to %.2f)", *r.SameAgeOdds, r.SameAgeOddsCI[0], r.SameAgeOddsCI[1])
 		}
 		rows = append(rows, sentenceRow{r.Says, odds, r.Differs})
 	}

@@ -41,11 +41,21 @@ type Report struct {
 
 	Dimensions  []Dimension `json:"dimensions"`
 	Comparisons Comparisons `json:"comparisons"`
-	// Summary is what the report comes to, in plain sentences.
-	Summary []string `json:"summary"`
-	Changes *Changes `json:"changes,omitempty"` // absent without a report before
-	Notices []string `json:"notices"`
-	Methods []Method `json:"methods"`
+	// Summary is what the report comes to, and Findings what differs by more than
+	// chance explains or is outside four fifths, in plain sentences.
+	Summary  []string  `json:"summary"`
+	Findings []Finding `json:"findings"`
+	Changes  *Changes  `json:"changes,omitempty"` // absent without a report before
+	Notices  []string  `json:"notices"`
+	Methods  []Method  `json:"methods"`
+}
+
+// Finding is one thing to look into.
+type Finding struct {
+	Dimension string `json:"dimension"`
+	Group     string `json:"group"`
+	Measure   string `json:"measure"`
+	Says      string `json:"sentence"`
 }
 
 // Source says what was counted.
@@ -93,6 +103,9 @@ type Group struct {
 	Impact   *Impact               `json:"impact"`  // null where nobody was quoted
 	Rates    []Rate                `json:"rates"`
 	Means    []Mean                `json:"means"`
+	// PremiumTotal is the sum of the premiums over that at the known ages, of
+	// those who have both; null where nobody has.
+	PremiumTotal *float64 `json:"premium_total"`
 }
 
 // Impact is the adverse impact ratio of being quoted: the group's rate over that
@@ -130,6 +143,10 @@ type Rate struct {
 	OddsCI    *Interval `json:"odds_ratio_ci"`
 	// Corrected says that one half was added to each cell of the odds ratio.
 	Corrected bool `json:"odds_corrected"`
+	// SameAge compares within age bands (Mantel and Haenszel): null in the
+	// dimension of age, and where no band has both.
+	SameAgeOdds   *float64  `json:"odds_ratio_same_age"`
+	SameAgeOddsCI *Interval `json:"odds_ratio_same_age_ci"`
 	Test
 	Says string `json:"sentence"`
 }
@@ -145,6 +162,9 @@ type Mean struct {
 	OtherMean *float64  `json:"other_mean"`
 	Gap       *float64  `json:"gap"`
 	GapCI     *Interval `json:"gap_ci"` // bootstrap
+	// SameAge compares within age bands, as above.
+	SameAgeGap   *float64  `json:"gap_same_age"`
+	SameAgeGapCI *Interval `json:"gap_same_age_ci"`
 	Test
 	Says string `json:"sentence"`
 }
@@ -264,6 +284,7 @@ func Measure(items []Item, o Options) Report {
 	}
 	r.Comparisons = m.adjust(r.Dimensions)
 	r.Notices = notices(&r)
+	r.Findings = findings(&r)
 	r.Summary = summary(&r)
 	return r
 }

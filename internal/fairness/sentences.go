@@ -123,7 +123,39 @@ func rateSentence(g Group, m rateMeasure, r Rate, comparisons int) string {
 	}
 	return fmt.Sprintf("%s, of %s %d (%s): %s (95 %% interval %s to %s). %s", says, count(r.Other.N, r.Against), r.Other.K, share(*r.OtherRate),
 		moreOrLess(*r.Gap), signed(r.GapCI[0], "%.1f", r.GapCI[0]*100), signed(r.GapCI[1], "%.1f", r.GapCI[1]*100),
-		r.nothing(comparisons))
+		r.nothing(comparisons)) + r.sameAge()
+}
+
+// sameAge says what is left of a difference within age bands.
+func (r Rate) sameAge() string {
+	if !r.Differs || r.SameAgeOdds == nil {
+		return ""
+	}
+	says := fmt.Sprintf(" Among people of the same age band the odds are %.2f times those of %s (%.2f to %.2f)", *r.SameAgeOdds, others(r.Against), r.SameAgeOddsCI[0], r.SameAgeOddsCI[1])
+	if r.SameAgeOddsCI.holds(1) {
+		return says + ": age may explain the difference."
+	}
+	return says + ": age does not explain it all."
+}
+
+// sameAge says what is left of a gap within age bands.
+func (r Mean) sameAge(u unit) string {
+	if !r.Differs || r.SameAgeGap == nil {
+		return ""
+	}
+	says := fmt.Sprintf(" Among people of the same age band the gap is %s%s (%s to %s)", u.gap(*r.SameAgeGap), u.of(), u.gap(r.SameAgeGapCI[0]), u.gap(r.SameAgeGapCI[1]))
+	if r.SameAgeGapCI.holds(0) {
+		return says + ": age may explain it."
+	}
+	return says + ": age does not explain it all."
+}
+
+// others is whom a group is held against, after "those of".
+func others(who string) string {
+	if who == "all others" {
+		return "the others"
+	}
+	return who
 }
 
 // nothing says so where there is nothing to test.
@@ -167,7 +199,7 @@ func meanSentence(g Group, m meanMeasure, r Mean, comparisons int) string {
 		verdict = "Shown, not judged: the tariff prices by age, and by sex where the market lets it."
 	}
 	return fmt.Sprintf("%s, %s over %s: a gap of %s%s (95 %% interval %s to %s). %s", says, m.unit.show(*r.OtherMean), count(r.OtherN, r.Against),
-		m.unit.gap(*r.Gap), m.unit.of(), m.unit.gap(r.GapCI[0]), m.unit.gap(r.GapCI[1]), verdict)
+		m.unit.gap(*r.Gap), m.unit.of(), m.unit.gap(r.GapCI[0]), m.unit.gap(r.GapCI[1]), verdict) + r.sameAge(m.unit)
 }
 
 // rateOfQuotes is a group's share of quoted.
@@ -196,50 +228,64 @@ func impactSentence(g, best Group) string {
 
 // summary is what the report comes to.
 func summary(r *Report) []string {
-	var outside, differ []string
 	judged := 0
 	for _, d := range r.Dimensions {
 		for _, g := range d.Groups {
 			if g.Impact != nil && g.Impact.Judged {
 				judged++
-				if !g.Impact.Inside {
-					outside = append(outside, g.Impact.Says)
-				}
 			}
-			differ = append(differ, differences(d, g)...)
 		}
 	}
 	var out []string
 	switch {
 	case judged == 0:
 		out = append(out, fmt.Sprintf("No group has %d people or more, so none is judged.", leastJudged))
-	case len(outside) == 0:
+	case r.Comparisons.Outside == 0:
 		out = append(out, fmt.Sprintf("All %d groups of %d people or more are quoted at four fifths or more of the rate of the group that is quoted most often.", judged, leastJudged))
 	default:
-		out = append(out, fmt.Sprintf("%d of %d groups of %d people or more are quoted at less than four fifths of the rate of the group that is quoted most often.", len(outside), judged, leastJudged))
+		out = append(out, fmt.Sprintf("%d of %d groups of %d people or more are quoted at less than four fifths of the rate of the group that is quoted most often.", r.Comparisons.Outside, judged, leastJudged))
 	}
 	if r.Comparisons.Judged > 0 {
 		out = append(out, fmt.Sprintf("Of %d comparisons %d differ by more than chance explains, at a chance of 5 %% of being wrong once in all of them.", r.Comparisons.Judged, r.Comparisons.Differ))
 	}
-	out = append(out, outside...)
-	return append(out, differ...)
+	return out
 }
 
-// differences are the sentences of a group's comparisons that differ. Of two
-// groups the second would say the first's over again.
-func differences(d Dimension, g Group) []string {
-	if len(d.Groups) == 2 && d.Reference == "" && g.Name == d.Groups[1].Name {
-		return nil
+// findings are what to look into: by sex and by the groups for testing first, by
+// age last, since age is what the rules and the price go by.
+func findings(r *Report) []Finding {
+	out := []Finding{}
+	var byAge []Finding
+	for _, d := range r.Dimensions {
+		for _, g := range d.Groups {
+			of := d.findings(g)
+			if d.Name == ageDimension {
+				byAge = append(byAge, of...)
+			} else {
+				out = append(out, of...)
+			}
+		}
 	}
-	var out []string
+	return append(out, byAge...)
+}
+
+// findings are those of one group. Of two groups the second would say the
+// first's over again.
+func (d Dimension) findings(g Group) (out []Finding) {
+	if g.Impact != nil && g.Impact.Judged && !g.Impact.Inside {
+		out = append(out, Finding{d.Name, g.Name, "four_fifths", g.Impact.Says})
+	}
+	if len(d.Groups) == 2 && d.Reference == "" && g.Name == d.Groups[1].Name {
+		return out
+	}
 	for _, r := range g.Rates {
 		if r.Differs {
-			out = append(out, r.Says)
+			out = append(out, Finding{d.Name, g.Name, r.Measure, r.Says})
 		}
 	}
 	for _, m := range g.Means {
 		if m.Differs {
-			out = append(out, m.Says)
+			out = append(out, Finding{d.Name, g.Name, m.Measure, m.Says})
 		}
 	}
 	return out
@@ -248,7 +294,7 @@ func differences(d Dimension, g Group) []string {
 // notices say what the figures do not.
 func notices(r *Report) []string {
 	out := []string{
-		"A difference says that something happens more often to a group, not why. Age, sum, build and health differ between groups too; where they do, look further before judging, and where they do not, look at the photo.",
+		"A difference says that something happens more often to a group, not why. Age, sum, build and health differ between groups too. What is left of a difference among people of the same age band is said beside it; sums, build and health are not taken out.",
 		"The four-fifths rule is one of thumb, made for employment; no insurance law that is known to this program adopts it. It says nothing of premiums.",
 	}
 	if r.OutsideAges > 0 {
@@ -285,6 +331,8 @@ var methods = []Method{
 	{"Gap of two shares", "difference with Newcombe's hybrid score interval, method 10", "Newcombe, Statistics in Medicine 17 (1998) 873-890"},
 	{"Odds ratio", "Woolf's interval; where a cell is 0, one half is added to each", "Woolf, Annals of Human Genetics 19 (1955); Haldane, ibid. 20 (1956); Anscombe, Biometrika 43 (1956)"},
 	{"Test of two shares", "Fisher's exact test, two-sided", "Fisher, Statistical Methods for Research Workers, section 21.02"},
+	{"Odds ratio within age bands", "Mantel-Haenszel, with the interval of Robins, Breslow and Greenland", "Mantel and Haenszel, Journal of the National Cancer Institute 22 (1959); Robins, Breslow and Greenland, Biometrics 42 (1986)"},
+	{"Gap of means within age bands", "each band's gap weighted by n*m/(n+m) of its two sides: least squares with a constant for each band", "Greene, Econometric Analysis, on fixed effects"},
 	{"Gap of two means", "bootstrap percentile interval, each group drawn by itself; past 20,000 values the normal one", "Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3"},
 	{"Test of two means", "Welch's statistic against the normal distribution", "Welch, Biometrika 34 (1947)"},
 	{"Many comparisons", "all p-values of the report together, by Holm's method at 5 %", "Holm, Scandinavian Journal of Statistics 6 (1979) 65-70"},

@@ -134,6 +134,11 @@ func (m *moments) add(v float64) {
 	m.squares += v * v
 }
 
+// plus is the moments of both sets.
+func (m moments) plus(o moments) moments {
+	return moments{m.n + o.n, m.sum + o.sum, m.squares + o.squares}
+}
+
 func (m moments) mean() float64 { return m.sum / m.n }
 
 // variance is that of the sample, with n-1.
@@ -219,4 +224,55 @@ func holm(p []float64) []float64 {
 		adjusted[i] = before
 	}
 	return adjusted
+}
+
+// stratum is one age band of a group and of those that it is held against.
+type stratum struct{ a, b Share }
+
+// commonOdds is the odds ratio of a against b within strata (N. Mantel and W.
+// Haenszel, Statistical aspects of the analysis of data from retrospective
+// studies of disease, Journal of the National Cancer Institute 22, 1959), with
+// the interval of J. Robins, N. Breslow and S. Greenland (Estimators of the
+// Mantel-Haenszel variance consistent in both sparse data and large-strata
+// limiting models, Biometrics 42, 1986). ok is false where it has no value.
+func commonOdds(strata []stratum) (ratio float64, ci Interval, ok bool) {
+	var r, s, pr, ps, qr, qs float64
+	for _, t := range strata {
+		n := float64(t.a.N + t.b.N)
+		if t.a.N == 0 || t.b.N == 0 {
+			continue // nobody to be held against
+		}
+		a, b, c, d := float64(t.a.K), float64(t.a.N-t.a.K), float64(t.b.K), float64(t.b.N-t.b.K)
+		ri, si, p, q := a*d/n, b*c/n, (a+d)/n, (b+c)/n
+		r, s = r+ri, s+si
+		pr, ps, qr, qs = pr+p*ri, ps+p*si, qr+q*ri, qs+q*si
+	}
+	if r == 0 || s == 0 {
+		return 0, Interval{}, false
+	}
+	ratio = r / s
+	half := z * math.Sqrt(pr/(2*r*r)+(ps+qr)/(2*r*s)+qs/(2*s*s))
+	return ratio, Interval{ratio * math.Exp(-half), ratio * math.Exp(half)}, true
+}
+
+// commonGap is the difference of means within strata, each weighted by n*m/(n+m)
+// of its two sides, which is the coefficient of ordinary least squares with a
+// constant for each stratum; its interval is normal, from each side's own
+// variance in each stratum. ok is false where no stratum has two of both.
+func commonGap(a, b []moments) (d float64, ci Interval, ok bool) {
+	var weights, variance float64
+	for i := range a {
+		if a[i].n < 2 || b[i].n < 2 {
+			continue
+		}
+		w := a[i].n * b[i].n / (a[i].n + b[i].n)
+		weights += w
+		d += w * (a[i].mean() - b[i].mean())
+		variance += w * w * (a[i].variance()/a[i].n + b[i].variance()/b[i].n)
+	}
+	if weights == 0 {
+		return 0, Interval{}, false
+	}
+	half := z * math.Sqrt(variance) / weights
+	return d / weights, Interval{d/weights - half, d/weights + half}, true
 }

@@ -27,6 +27,13 @@ type reference struct {
 		PNormal   float64 `json:"p_normal"`
 		Bootstrap Interval
 	}
+	Common struct {
+		Strata [][4]int
+		Odds   float64
+		CI     Interval
+		Bands  [][2][]float64
+		Gap    float64
+	}
 	Holm struct{ P, Adjusted []float64 }
 }
 
@@ -131,5 +138,32 @@ func TestHolm(t *testing.T) {
 	r := readReference(t).Holm
 	for i, v := range holm(r.P) {
 		near(t, "holm", v, r.Adjusted[i])
+	}
+}
+
+func TestWithinStrata(t *testing.T) {
+	r := readReference(t).Common
+	var strata []stratum
+	for _, s := range r.Strata {
+		strata = append(strata, stratum{Share{s[0], s[1]}, Share{s[2], s[3]}})
+	}
+	ratio, ci, ok := commonOdds(strata)
+	if !ok {
+		t.Fatal("no common odds ratio")
+	}
+	near(t, "common odds ratio", ratio, r.Odds)
+	near(t, "low", ci[0], r.CI[0])
+	near(t, "high", ci[1], r.CI[1])
+	var a, b []moments
+	for _, band := range r.Bands {
+		a, b = append(a, momentsOf(band[0])), append(b, momentsOf(band[1]))
+	}
+	d, ci, ok := commonGap(a, b)
+	if !ok || !ci.holds(d) {
+		t.Fatalf("common gap %v, %v, %v", d, ci, ok)
+	}
+	near(t, "common gap", d, r.Gap)
+	if _, _, ok := commonOdds([]stratum{{Share{0, 5}, Share{1, 5}}}); ok {
+		t.Error("an odds ratio of 0 has an interval")
 	}
 }

@@ -10,7 +10,8 @@ import numpy as np
 import scipy
 import scipy.stats as st
 import statsmodels
-from statsmodels.stats.contingency_tables import Table2x2
+import statsmodels.api as sm
+from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
@@ -45,6 +46,13 @@ a, b = np.round(rng.normal(0.4, 5.1, 300), 2), np.round(rng.normal(1.9, 3.2, 900
 welch = st.ttest_ind(a, b, equal_var=False)
 boot = st.bootstrap((a, b), lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
                     n_resamples=100_000, method="percentile", random_state=1)
+strata = [(30, 100, 20, 200), (5, 40, 9, 60), (1, 8, 0, 30), (2, 2, 3, 11)]
+common = StratifiedTable([np.array([[a, n - a], [c, m - c]], dtype=float) for a, n, c, m in strata])
+bands = [(rng.normal(1, 2, 20).round(2), rng.normal(0, 3, 50).round(2)), (rng.normal(4, 1, 70).round(2), rng.normal(3, 1, 9).round(2))]
+y = np.concatenate([v for band in bands for v in band])
+group = np.concatenate([np.r_[np.ones(len(x)), np.zeros(len(w))] for x, w in bands])
+dummies = np.concatenate([np.full(len(x) + len(w), i) for i, (x, w) in enumerate(bands)])
+fixed = sm.OLS(y, np.column_stack([group, dummies == 0, dummies == 1])).fit()
 p = [0.01, 0.04, 0.03, 0.005, 0.8, 0.2, 0.00001]
 json.dump({
     "made_by": {"scipy": scipy.__version__, "statsmodels": statsmodels.__version__, "numpy": np.__version__},
@@ -53,6 +61,11 @@ json.dump({
         "a": list(a), "b": list(b), "gap": float(a.mean() - b.mean()),
         "p_normal": float(2 * st.norm.sf(abs(welch.statistic))),
         "bootstrap": [float(boot.confidence_interval.low), float(boot.confidence_interval.high)],
+    },
+    "common": {
+        "strata": strata, "odds": float(common.oddsratio_pooled),
+        "ci": [float(v) for v in common.oddsratio_pooled_confint()],
+        "bands": [[list(x), list(w)] for x, w in bands], "gap": float(fixed.params[0]),
     },
     "holm": {"p": p, "adjusted": [float(v) for v in multipletests(p, method="holm")[1]]},
 }, sys.stdout)
