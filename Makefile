@@ -139,6 +139,17 @@ pricing-study: ## what the photo is good for in pricing: build/crosscheck and do
 	go run ./training crosscheck --readings '$(READINGS)' --package '$(PACKAGE)' --out build/crosscheck --docs docs/pricing.md
 	go test ./cmd/agequote -run '^TestPricingExample$$' -update-pricing
 
+# Adults of the validation part of UTKFace, one photo each, with facts drawn by a
+# seed: once the photo gives the age, once it checks a stated one.
+.PHONY: fairness
+FAIRNESS := build/fairness
+fairness: build train-build ## outcomes, premiums and errors by sex, age and race on FACES: build/fairness and docs/fairness.md
+	bin/training applicants --recipe training/recipes/$(RECIPE).yaml --images '$(FACES)' --out $(FAIRNESS)
+	@for way in unstated stated; do \
+		bin/agequote batch $(FAIRNESS)/$$way.csv --images '$(FACES)' --out $(FAIRNESS)/$$way && \
+		bin/agequote fairness --batch $(FAIRNESS)/$$way --labels $(FAIRNESS)/true-ages.tsv --out $(FAIRNESS)/$$way-report --docs docs/fairness.md:$$way || exit 1; \
+	done
+
 .PHONY: train-aws
 STACK ?= agequote
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md

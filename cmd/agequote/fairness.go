@@ -77,6 +77,7 @@ Without it a declared age counts as true where the photo does not contradict it.
 				return nil
 			})
 			fs.StringVar(&d.out, "out", "", "`DIR` to write to")
+			docs := fs.String("docs", "", "`FILE:SECTION` of a document that gets the tables too")
 			asJSON := fs.Bool("json", false, "print the report as JSON")
 			return func(ctx context.Context, e *env, args []string) error {
 				if len(args) > 0 || d.out == "" {
@@ -86,6 +87,11 @@ Without it a declared age counts as true where the photo does not contradict it.
 				report, err := d.run(ctx)
 				if err != nil {
 					return err
+				}
+				if *docs != "" {
+					if err := writeDocs(*docs, report); err != nil {
+						return err
+					}
 				}
 				return d.write(report, *asJSON)
 			}
@@ -408,4 +414,29 @@ func (p *knownPremiums) at(f underwriting.Facts, age float64, valuation time.Tim
 		return nil, fmt.Errorf("price at the known age: %w", err)
 	}
 	return q.GrossAnnualCents, nil
+}
+
+// writeDocs puts the report's tables into a document, between the two marks of a
+// section: docs is FILE:SECTION.
+func writeDocs(docs string, r fairness.Report) error {
+	i := strings.LastIndexByte(docs, ':')
+	if i < 1 {
+		return usagef("fairness: --docs is FILE:SECTION")
+	}
+	file, section := docs[:i], docs[i+1:]
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read document: %w", err)
+	}
+	begin := fmt.Sprintf("<!-- %s: begin. Written by `make fairness`; do not edit. -->\n", section)
+	end := fmt.Sprintf("<!-- %s: end -->", section)
+	before, rest, ok := strings.Cut(string(raw), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		return fmt.Errorf("write document: %s has no section %s", file, section)
+	}
+	if err := os.WriteFile(file, []byte(before+begin+fairness.Markdown(r)+end+after), 0o644); err != nil {
+		return fmt.Errorf("write document: %w", err)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/agequote/agequote/internal/batch"
 	"github.com/agequote/agequote/internal/evaluation"
+	"github.com/agequote/agequote/internal/underwriting"
 )
 
 // split is a dimension as items fall into it: group "" is unknown.
@@ -203,7 +204,7 @@ func (m *measurer) dimension(s split) Dimension {
 		}
 		m.compare(&d, i, of[d.Groups[i].Name], other)
 	}
-	impacts(d.Groups)
+	impacts(d.Name, d.Groups)
 	return d
 }
 
@@ -218,6 +219,23 @@ func ordered[T any](order []string, members map[string]T) []string {
 	names := slices.Sorted(maps.Keys(members))
 	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
 	return names
+}
+
+// priceOnly are the reasons that change a price, and send nobody to a person.
+var priceOnly = []underwriting.Code{underwriting.ClassBuild, underwriting.RatedBuild, underwriting.TobaccoRates, underwriting.ClassTobacco,
+	underwriting.RatedTobacco, underwriting.ClassAnswer, underwriting.RatedAnswer, underwriting.FlatExtra}
+
+// reasonsOfOthers counts the reasons of those that a group is held against.
+func reasonsOfOthers(d Dimension, i int) map[string]int {
+	all := map[string]int{}
+	for k, o := range d.Groups {
+		if k != i && (d.Reference == "" || o.Name == d.Reference) {
+			for code, n := range o.Reasons {
+				all[code] += n
+			}
+		}
+	}
+	return all
 }
 
 func newGroup(dimension, name string, items []*Item) Group {
@@ -237,7 +255,9 @@ func newGroup(dimension, name string, items []*Item) Group {
 			g.Codes[it.Row.Code]++
 		case batch.Referred, batch.Postponed, batch.Declined:
 			for _, reason := range strings.Fields(it.Row.Reasons) {
-				g.Reasons[reason]++
+				if !slices.Contains(priceOnly, underwriting.Code(reason)) {
+					g.Reasons[reason]++
+				}
 			}
 		}
 	}
@@ -385,7 +405,7 @@ func (r *Mean) atSameAge(k int, f, o figures) {
 }
 
 // impacts fills in the groups' adverse impact ratios.
-func impacts(groups []Group) {
+func impacts(dimension string, groups []Group) {
 	quoted := func(g Group) Share { return Share{g.Outcomes[batch.Quoted], g.N} }
 	highest := -1
 	for i, g := range groups {
@@ -407,7 +427,7 @@ func impacts(groups []Group) {
 		if i == highest {
 			g.Impact.CI = nil // it is held against itself
 		}
-		g.Impact.Says = impactSentence(*g, best)
+		g.Impact.Says = impactSentence(dimension, *g, best)
 	}
 }
 
@@ -433,7 +453,7 @@ func (m *measurer) adjust(dimensions []Dimension) Comparisons {
 				out.Outside++
 			}
 			for k := range g.Rates {
-				g.Rates[k].Says = rateSentence(*g, rateMeasures[k], g.Rates[k], len(p))
+				g.Rates[k].Says = rateSentence(*g, rateMeasures[k], g.Rates[k], len(p)) + mainReason(*g, g.Rates[k], reasonsOfOthers(dimensions[di], gi))
 			}
 			for k := range g.Means {
 				g.Means[k].Says = meanSentence(*g, m.means[k], g.Means[k], len(p))

@@ -99,7 +99,7 @@ type Group struct {
 	Small    bool                  `json:"small"`
 	Outcomes map[batch.Outcome]int `json:"outcomes"`
 	Codes    map[string]int        `json:"codes"`   // of the refused
-	Reasons  map[string]int        `json:"reasons"` // of the referred, postponed and declined
+	Reasons  map[string]int        `json:"reasons"` // of the referred, postponed and declined, but for those that change a price alone
 	Impact   *Impact               `json:"impact"`  // null where nobody was quoted
 	Rates    []Rate                `json:"rates"`
 	Means    []Mean                `json:"means"`

@@ -2,7 +2,9 @@ package fairness
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -126,6 +128,32 @@ func rateSentence(g Group, m rateMeasure, r Rate, comparisons int) string {
 		r.nothing(comparisons)) + r.sameAge()
 }
 
+// mainReason names the reason that most of a difference in referrals is due to;
+// "" where there is none.
+func mainReason(g Group, r Rate, others map[string]int) string {
+	if !r.Differs || r.Measure != "referred" {
+		return ""
+	}
+	most, code := 0.0, ""
+	for _, c := range slices.Sorted(maps.Keys(g.Reasons)) {
+		own, other := Share{g.Reasons[c], r.N}.Rate(), Share{others[c], r.Other.N}.Rate()
+		if d := (own - other) * math.Copysign(1, *r.Gap); d > most {
+			most, code = d, c
+		}
+	}
+	for _, c := range slices.Sorted(maps.Keys(others)) {
+		own, other := Share{g.Reasons[c], r.N}.Rate(), Share{others[c], r.Other.N}.Rate()
+		if d := (own - other) * math.Copysign(1, *r.Gap); d > most {
+			most, code = d, c
+		}
+	}
+	if code == "" {
+		return ""
+	}
+	meaning := strings.TrimSuffix(codeMeaning(code), ".")
+	return fmt.Sprintf(" Most of it is %s (%q), %s of them against %s.", code, meaning, share(Share{g.Reasons[code], r.N}.Rate()), share(Share{others[code], r.Other.N}.Rate()))
+}
+
 // sameAge says what is left of a difference within age bands.
 func (r Rate) sameAge() string {
 	if !r.Differs || r.SameAgeOdds == nil {
@@ -205,7 +233,7 @@ func meanSentence(g Group, m meanMeasure, r Mean, comparisons int) string {
 // rateOfQuotes is a group's share of quoted.
 func rateOfQuotes(g Group) string { return share(Share{g.Outcomes["quoted"], g.N}.Rate()) }
 
-func impactSentence(g, best Group) string {
+func impactSentence(dimension string, g, best Group) string {
 	i := g.Impact
 	if g.Name == best.Name {
 		return fmt.Sprintf("%s are quoted most often, %s of %d: the other groups are held against them.", capital(g.Who), rateOfQuotes(g), g.N)
@@ -219,6 +247,9 @@ func impactSentence(g, best Group) string {
 	case !i.Judged:
 		return says + fmt.Sprintf("). Fewer than %d people: shown, not judged.", leastJudged)
 	case !i.Inside:
+		if dimension == ageDimension {
+			return says + "). That is outside four fifths; the rule itself speaks of race, sex and ethnic groups, not of age."
+		}
 		return says + "). That is OUTSIDE four fifths, which 29 CFR 1607.4(D) takes as evidence of adverse impact."
 	case i.CI != nil && i.CI[0] < fourFifths:
 		return says + "). That is inside four fifths, but the interval reaches below: more people would tell."
@@ -228,11 +259,14 @@ func impactSentence(g, best Group) string {
 
 // summary is what the report comes to.
 func summary(r *Report) []string {
-	judged := 0
+	judged, outside := 0, []string{}
 	for _, d := range r.Dimensions {
 		for _, g := range d.Groups {
 			if g.Impact != nil && g.Impact.Judged {
 				judged++
+				if !g.Impact.Inside {
+					outside = append(outside, fmt.Sprintf("%s (%.2f)", g.Who, g.Impact.Ratio))
+				}
 			}
 		}
 	}
@@ -243,7 +277,7 @@ func summary(r *Report) []string {
 	case r.Comparisons.Outside == 0:
 		out = append(out, fmt.Sprintf("All %d groups of %d people or more are quoted at four fifths or more of the rate of the group that is quoted most often.", judged, leastJudged))
 	default:
-		out = append(out, fmt.Sprintf("%d of %d groups of %d people or more are quoted at less than four fifths of the rate of the group that is quoted most often.", r.Comparisons.Outside, judged, leastJudged))
+		out = append(out, fmt.Sprintf("Of %d groups of %d people or more, less than four fifths of the rate of the group that is quoted most often: %s.", judged, leastJudged, strings.Join(outside, ", ")))
 	}
 	if r.Comparisons.Judged > 0 {
 		out = append(out, fmt.Sprintf("Of %d comparisons %d differ by more than chance explains, at a chance of 5 %% of being wrong once in all of them.", r.Comparisons.Judged, r.Comparisons.Differ))
@@ -308,7 +342,7 @@ func notices(r *Report) []string {
 			out = append(out, fmt.Sprintf("%s was supplied for testing only; nothing that decides or prices reads it.", capital(d.Name)))
 		}
 		if d.Unknown > 0 {
-			out = append(out, fmt.Sprintf("Of %d no %s is known.", d.Unknown, d.Name))
+			out = append(out, fmt.Sprintf("Of %d the %s is not known.", d.Unknown, d.Name))
 		}
 	}
 	if r.Erased > 0 {
