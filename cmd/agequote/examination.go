@@ -47,6 +47,7 @@ file answers which question.
 			d.buckets.register(fs)
 			fs.StringVar(&d.models, "models", "", "models `BUCKET` or folder (default: $MODELS_BUCKET, or beside --cases)")
 			d.model.register(fs)
+			fs.StringVar(&d.heads, "audit", "", "audit `BUCKET` or folder, with the heads of chains (default: $AUDIT_BUCKET, or beside --cases)")
 			fs.StringVar(&d.from, "from", "", "first `DAY` of the period, YYYY-MM-DD, UTC")
 			fs.StringVar(&d.to, "to", "", "last `DAY` of the period")
 			fs.StringVar(&d.labels, "labels", "", "`FILE` of true ages and groups for the fairness report, a TSV")
@@ -78,6 +79,7 @@ type examinationDesk struct {
 	replayDesk
 	from, to, out    string
 	labels, previous string
+	heads            string
 	personal         bool
 }
 
@@ -106,6 +108,11 @@ func (d *examinationDesk) run(ctx context.Context) (err error) {
 			return err
 		}
 		in.Registry = &registry.Registry{Objects: readOnly{objects}}
+	}
+	if name := d.beside(d.env, d.heads, "AUDIT_BUCKET"); name != "" {
+		if in.Heads, err = openBucket(ctx, name, "audit"); err != nil {
+			return err
+		}
 	}
 	bar := progress.New(d.env.stderr, len(ids), "cases")
 	defer bar.Finish()
@@ -187,6 +194,7 @@ func (d *examinationDesk) tell(index examination.Index, hash string) error {
 	fmt.Fprintf(d.env.stdout, "%d cases = %d in the archive (%d of them erased) + %d outside the period + %d without an object of a known time + %d unreadable\n",
 		c.Listed, c.Archived, c.Erased, c.Outside, c.Empty, c.Unreadable)
 	fmt.Fprintf(d.env.stdout, "%d objects = %d in the archive (%d redacted) + %d after the period + %d of no known kind\n", c.Objects, c.Written, c.Redacted, c.Later, c.LeftOut)
+	fmt.Fprintf(d.env.stdout, "%d of %d chains verify\n", c.ChainsOK, c.Archived)
 	for _, p := range index.Problems {
 		fmt.Fprintf(d.env.stdout, "problem: %s\n", p)
 	}

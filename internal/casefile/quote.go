@@ -136,6 +136,7 @@ type Band struct {
 type Inputs struct {
 	Application string `json:"application,omitempty"`
 	Estimate    string `json:"estimate,omitempty"`
+	Decision    string `json:"decision,omitempty"` // a person's, where the cause is one
 }
 
 // Hashes name the content of everything that shaped the quote, so that a
@@ -146,6 +147,7 @@ type Hashes struct {
 	Model       string `json:"model,omitempty"`
 	Estimate    string `json:"estimate,omitempty"`
 	Application string `json:"application,omitempty"`
+	Decision    string `json:"decision,omitempty"`
 	Rules       string `json:"rules"` // of the product and its parts together, see underwriting.Product.Hash
 	// RuleFiles are the files behind Rules, so that a replay can tell which of
 	// them is another one now.

@@ -71,8 +71,15 @@ var kinds = []kind{
 		name: regexp.MustCompile(`^decisions/\d{4}\.json$`), removes: []string{Notes},
 		keeps: about.and(shape{
 			"code": nil, "decision": nil, "reasons": {"code": nil, "rule": nil, "decision": nil},
-			"by": nil, "role": nil, "quote": nil, "replaces": nil, "previous": nil,
+			"by": nil, "role": nil, "action": nil, "suggested": nil, "reason": nil, "quote": nil, "application": nil,
+			"opened": nil, "replaces": nil, "previous": nil,
 		}),
+		chained: true,
+	},
+	{
+		// Who looked at the photo, and when.
+		name:    regexp.MustCompile(`^openings/\d{4}\.json$`),
+		keeps:   about.and(shape{"photo": nil, "by": nil, "role": nil, "previous": nil}),
 		chained: true,
 	},
 	{name: regexp.MustCompile(`^complaints/\d{4}\.json$`), removes: []string{ComplaintTexts}, keeps: about},
@@ -97,6 +104,13 @@ func kindOf(name string) (kind, bool) {
 		}
 	}
 	return kind{}, false
+}
+
+// RemovedWhole tells whether nothing stays of an object, named below its case's
+// folder, when the case is erased.
+func RemovedWhole(name string) bool {
+	_, known := kindOf(name)
+	return !known
 }
 
 // isErased tells whether an object's personal data were removed already.

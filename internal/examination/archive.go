@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -140,25 +139,35 @@ func (a *archive) writeHTML(w io.Writer, index Index) error {
 	if err := t.ExecuteTemplate(w, "head", index); err != nil {
 		return err
 	}
-	folder := ""
-	err = a.each(func(f File, _ bool) error {
-		top, _, _ := strings.Cut(f.Path, "/")
-		if top != folder {
-			folder = top
-			if err := t.ExecuteTemplate(w, "folder", map[string]string{"Name": top, "What": folders[top]}); err != nil {
-				return err
+	// The list may be long, so it is read once for each folder, not sorted.
+	for _, folder := range folders {
+		begun := false
+		err := a.each(func(f File, _ bool) error {
+			if top, _, _ := strings.Cut(f.Path, "/"); top != folder.Name {
+				return nil
 			}
+			if !begun {
+				begun = true
+				if err := t.ExecuteTemplate(w, "folder", folder); err != nil {
+					return err
+				}
+			}
+			return t.ExecuteTemplate(w, "file", f)
+		})
+		if err != nil {
+			return err
 		}
-		return t.ExecuteTemplate(w, "file", f)
-	})
-	return errors.Join(err, t.ExecuteTemplate(w, "foot", index))
+	}
+	return t.ExecuteTemplate(w, "foot", index)
 }
 
-// folders says what lies in each folder of the archive.
-var folders = map[string]string{
-	"cases":    "Cases with an object of the period: what was declared, what the photo gave, what was decided and why, decisions of people, complaints.",
-	"journals": "Who stopped and started quoting by computer, and legal holds, each record with the hash of the one before it.",
-	"models":   "Models that were live in the period, or that read a photo in it: card, evaluation, manifest with the hashes of its files and its calibration; who approved them, when and why.",
-	"rules":    "The rule book of the program that exported: products, classes, build charts, questions, the index of mortality tables, and the history of approvals.",
-	"fairness": "The fairness report of the period.",
+// folders of the archive in the order of the page, with what lies in each.
+var folders = []struct{ Name, What string }{
+	{"models", "Models that were live in the period, or that read a photo in it: card, evaluation, manifest with the hashes of its files and its calibration; who approved them, when and why. Networks themselves are named by their hash alone."},
+	{"rules", "The rule book of the program that exported: products, classes, build charts, questions, the index of mortality tables, and the history of approvals."},
+	{"fairness", "The fairness report of the period."},
+	{"journals", "Who stopped and started quoting by computer, and legal holds, each record with the hash of the one before it."},
+	{"audit", "The chain of each case on which people decided, or in which something is wrong: object by object, as it was verified for this archive."},
+	{"heads", "Heads of the chains, from the bucket that lets nobody change them."},
+	{"cases", "Cases with an object of the period: what was declared, what the photo gave, what was decided and why, decisions of people, complaints."},
 }

@@ -8,13 +8,12 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/agequote/agequote/internal/audit"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/digest"
-	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/journal"
 	"github.com/agequote/agequote/internal/store"
 )
@@ -26,7 +25,6 @@ var errNotObject = errors.New("it is no JSON object")
 type object struct {
 	key, name string // name is below the case's folder
 	body      []byte
-	hash      string // by which others know it
 	erased    bool
 	vacant    bool      // it holds a name, and nothing else
 	time      time.Time // zero: it has none
@@ -70,7 +68,7 @@ func (x *export) read(id string) ([]object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", key, err)
 		}
-		o := object{key: key, name: strings.TrimPrefix(key, casefile.Prefix(id)), body: body, hash: erasure.OriginalHash(body)}
+		o := object{key: key, name: strings.TrimPrefix(key, casefile.Prefix(id)), body: body}
 		var about struct {
 			Time   time.Time        `json:"time"`
 			Erased *casefile.Erased `json:"erased"`
@@ -133,13 +131,15 @@ func (x *export) one(id string, objects []object) error {
 		}
 	}
 	counts.Outcomes[outcome]++
-	x.links(objects)
-	return nil
+	return x.verify(id, slices.ContainsFunc(objects, func(o object) bool {
+		k, _ := kindOf(o.name)
+		return (k.Name == "decisions" || k.Name == "openings") && !o.vacant
+	}))
 }
 
 // write puts an object into the archive.
 func (x *export) write(k kind, o object) error {
-	f := File{Path: o.key, What: k.what, Source: "cases/" + o.key, Erased: o.erased}
+	f := File{Path: o.key, What: k.what, Bucket: "cases", Key: o.key, Erased: o.erased}
 	body := o.body
 	if !x.Personal {
 		left, less, err := k.redact(o.body)
@@ -195,63 +195,58 @@ func outcomeOf(k kind, o object) string {
 	return ""
 }
 
-// links follows the hashes within a case, and says which lead nowhere: those of
-// quotes to what they were made from, and the chain of decisions.
-func (x *export) links(objects []object) {
-	byKey, byHash := map[string]object{}, map[string]bool{}
-	for _, o := range objects {
-		byKey[o.key], byHash[o.hash] = o, true
-	}
-	decisions := 0
-	for _, o := range objects {
-		k, _ := kindOf(o.name)
-		if o.vacant {
-			continue
-		}
-		switch k.Name {
-		case "quotes":
-			x.quoteLinks(o, byKey)
-		case "decisions":
-			decisions++
-			if n, _ := strconv.Atoi(strings.TrimSuffix(path.Base(o.name), ".json")); n != decisions {
-				x.problem("%s: decision %d is missing before it", o.key, decisions)
-				decisions = n
-			}
-			var d struct{ Previous string }
-			if json.Unmarshal(o.body, &d) != nil || d.Previous == "" || !byHash[d.Previous] {
-				x.problem("%s: what it follows is not there, or was changed", o.key)
-			}
+// verify checks the chain of a case as it stands, against its heads too where
+// they are given, and writes what was found where people decided, or something
+// is wrong.
+func (x *export) verify(id string, decided bool) error {
+	if x.Heads != nil {
+		if err := x.heads(id); err != nil {
+			return err
 		}
 	}
+	report, err := audit.Verify(x.ctx, x.Cases, x.Heads, id)
+	if err != nil {
+		return fmt.Errorf("verify case: %w", err)
+	}
+	if report.OK {
+		x.index.Counts.ChainsOK++
+	}
+	for _, l := range report.Lines {
+		if !l.OK {
+			x.problem("%s: %s", l.Object, l.Problem)
+		}
+	}
+	if report.OK && !decided {
+		return nil
+	}
+	body, err := json.MarshalIndent(report, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode audit: %w", err)
+	}
+	return x.archive.add(File{Path: "audit/" + id + ".json", What: "the case's chain, object by object, as it was verified for this archive"}, append(body, '\n'))
 }
 
-// quoteLinks holds a quote's hashes against the objects that it names. Of what
-// was erased the quote keeps no hash.
-func (x *export) quoteLinks(o object, byKey map[string]object) {
-	var q casefile.Quote
-	if json.Unmarshal(o.body, &q) != nil {
-		x.problem("%s: is no quote", o.key)
-		return
+// heads writes the heads of a case's chain, up to the period's end.
+func (x *export) heads(id string) error {
+	keys, err := x.Heads.List(x.ctx, audit.HeadPrefix(id))
+	if err != nil {
+		return fmt.Errorf("list heads: %w", err)
 	}
-	if q.Replaces != nil && *q.Replaces != "" {
-		if _, ok := byKey[*q.Replaces]; !ok {
-			x.problem("%s: the quote that it replaces is not there", o.key)
+	slices.Sort(keys)
+	for _, key := range keys {
+		body, err := x.Heads.Get(x.ctx, key, maxObject)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", key, err)
+		}
+		var h audit.Head
+		if json.Unmarshal(body, &h) != nil || !h.Time.Before(x.end()) {
+			continue // one that cannot be read is told by the audit
+		}
+		if err := x.archive.add(File{Path: key, What: "hashes of the case's objects at one time, kept where nobody can change them", Bucket: "audit", Key: key}, body); err != nil {
+			return err
 		}
 	}
-	if o.erased {
-		return
-	}
-	for _, link := range [][2]string{{q.Inputs.Application, q.Hashes.Application}, {q.Inputs.Estimate, q.Hashes.Estimate}} {
-		if link[0] == "" {
-			continue
-		}
-		switch source, ok := byKey[link[0]]; {
-		case !ok:
-			x.problem("%s: %s is not there", o.key, link[0])
-		case source.hash != link[1] && !source.erased:
-			x.problem("%s: %s was changed since", o.key, link[0])
-		}
-	}
+	return nil
 }
 
 // journals writes stops and starts, and legal holds, up to the period's end.
@@ -294,7 +289,7 @@ func (x *export) journal(prefix, what string) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", key, err)
 		}
-		if err := x.archive.add(File{Path: "journals/" + key, What: what, Source: "cases/" + key}, body); err != nil {
+		if err := x.archive.add(File{Path: "journals/" + key, What: what, Bucket: "cases", Key: key}, body); err != nil {
 			return err
 		}
 	}

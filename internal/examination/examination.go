@@ -35,6 +35,7 @@ type Input struct {
 	// object holds what Redact leaves.
 	Personal bool
 	Cases    Objects
+	Heads    Objects            // bucket of the chains' heads; nil: none
 	IDs      []string           // of all cases, in order
 	Registry *registry.Registry // nil: none
 	// Package finds the files of a model that is in no registry, such as the one
@@ -69,6 +70,7 @@ type Counts struct {
 	Empty      int `json:"cases_without_an_object_of_known_time"`
 	Unreadable int `json:"cases_unreadable"`
 	Erased     int `json:"cases_in_archive_erased"` // of Archived
+	ChainsOK   int `json:"cases_in_archive_whose_chain_verifies"`
 	// Outcomes of the archived cases: the computer's last one, or "none" for a
 	// case on its way.
 	Outcomes map[string]int `json:"outcomes"`
@@ -92,16 +94,19 @@ func (c Counts) balanced() bool {
 		kinds += n
 	}
 	return c.Listed == c.Archived+c.Outside+c.Empty+c.Unreadable && outcomes == c.Archived &&
-		c.Objects == c.Written+c.Later+c.LeftOut && kinds == c.Written && c.Erased <= c.Archived && c.Redacted <= c.Written
+		c.Objects == c.Written+c.Later+c.LeftOut && kinds == c.Written && c.Erased <= c.Archived && c.ChainsOK <= c.Archived && c.Redacted <= c.Written
 }
 
 // File is a file of the archive as the index lists it.
 type File struct {
-	Path   string `json:"path"`
-	Hash   string `json:"sha256"` // "sha256:..." of the file
-	Size   int    `json:"size"`   // bytes
-	What   string `json:"what"`
-	Source string `json:"source,omitempty"` // bucket's kind and key
+	Path string `json:"path"`
+	Hash string `json:"sha256"` // "sha256:..." of the file
+	Size int    `json:"size"`   // bytes
+	What string `json:"what"`
+	// Bucket and Key are where it was taken from: cases, models, audit, the model
+	// package at hand, or the program itself.
+	Bucket string `json:"bucket,omitempty"`
+	Key    string `json:"key,omitempty"`
 	// SourceHash is that of the object, where it is another one: what is personal
 	// was left out.
 	SourceHash string `json:"source_sha256,omitempty"`

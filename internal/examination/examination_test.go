@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/agequote/agequote/internal/audit"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/control"
 	"github.com/agequote/agequote/internal/digest"
@@ -44,9 +45,9 @@ func at(text string) time.Time {
 
 // world is the stores of a test.
 type world struct {
-	t             *testing.T
-	cases, models *store.Memory
-	model         string
+	t                    *testing.T
+	cases, models, heads *store.Memory
+	model                string
 }
 
 func (w *world) put(key string, object any) string {
@@ -83,12 +84,12 @@ const (
 // of the day after it, one that was erased, and one without a time.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, cases: &store.Memory{}, models: &store.Memory{}}
+	w := &world{t: t, cases: &store.Memory{}, models: &store.Memory{}, heads: &store.Memory{}}
 	w.registered()
 	quote := w.quoted(inside, at("2026-12-31T23:59:59Z").Add(-time.Hour))
 	first := w.put(casefile.DecisionKey(inside, 1), casefile.Decision{Schema: 1, Case: inside, N: 1, Time: at("2026-12-31T23:59:58Z"), By: "u1", Role: "underwriter",
-		Action: casefile.Suggest, Suggested: casefile.Accept, Text: "SECRET-NOTE", Previous: quote})
-	w.put(casefile.DecisionKey(inside, 2), casefile.Decision{Schema: 1, Case: inside, N: 2, Time: at("2026-12-31T23:59:59Z"), By: "u2", Role: "senior", Action: casefile.Confirm, Previous: first})
+		Action: casefile.Suggest, Suggested: casefile.Accept, Text: "SECRET-NOTE", Quote: casefile.QuoteKey(inside, "photo-0001"), Previous: quote})
+	w.put(casefile.DecisionKey(inside, 2), casefile.Decision{Schema: 1, Case: inside, N: 2, Time: at("2026-12-31T23:59:59Z"), By: "u2", Role: "senior", Action: casefile.Return, Quote: casefile.QuoteKey(inside, "photo-0001"), Previous: first})
 	w.put(casefile.ComplaintKey(inside, 1), casefile.Complaint{Schema: 1, Case: inside, N: 1, Time: at("2027-01-01T00:00:00Z"), Text: "SECRET-COMPLAINT"})
 	w.put(casefile.ComplaintKey(inside, 2), casefile.Complaint{Schema: 1, Case: inside, N: 2, Time: at("2026-12-31T23:59:59Z"), Text: "SECRET-COMPLAINT"})
 	w.quoted(outside, at("2027-01-01T00:00:00Z"))
@@ -98,6 +99,10 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.put("cases/"+timeles+"/photos/0001/duplicates.json", map[string]any{"schema": 1, "of": []any{}})
+	sealer := &audit.Sealer{Cases: w.cases, Heads: w.heads, Now: func() time.Time { return at("2026-12-31T23:59:59Z") }, Version: "v1"}
+	if err := sealer.Seal(t.Context(), inside); err != nil {
+		t.Fatal(err)
+	}
 	j := control.New(w.cases)
 	for _, step := range []struct{ action, when string }{{control.Stop, "2026-11-01T08:00:00Z"}, {control.Start, "2027-01-01T00:00:00Z"}} {
 		if _, err := j.Set(t.Context(), step.action, journal.Record{By: "operator", Why: "a test", Time: at(step.when), Version: "v1"}); err != nil {
@@ -142,7 +147,7 @@ func (w *world) export(personal bool) (examination.Index, []byte) {
 	}
 	var out bytes.Buffer
 	index, err := examination.Export(w.t.Context(), &out, examination.Input{From: from, To: to, Period: period, Personal: personal,
-		Cases: w.cases, IDs: []string{inside, outside, erased, timeles}, Registry: &registry.Registry{Objects: w.models},
+		Cases: w.cases, Heads: w.heads, IDs: []string{inside, outside, erased, timeles}, Registry: &registry.Registry{Objects: w.models},
 		Package: func(context.Context, string) (fs.ReadFileFS, error) { return nil, fs.ErrNotExist },
 		Rules:   rules.FS, Fairness: map[string][]byte{"fairness.json": []byte("{}")}, Version: "v1"})
 	if err != nil {
@@ -192,7 +197,7 @@ func TestExport(t *testing.T) {
 	if len(index.Problems)+len(index.Missing) > 0 || !index.Balanced {
 		t.Errorf("problems %q, missing %q, balanced %v", index.Problems, index.Missing, index.Balanced)
 	}
-	want := examination.Counts{Listed: 4, Archived: 2, Outside: 1, Empty: 1, Erased: 1, Outcomes: map[string]int{"refer": 2},
+	want := examination.Counts{Listed: 4, Archived: 2, Outside: 1, Empty: 1, Erased: 1, ChainsOK: 2, Outcomes: map[string]int{"refer": 2},
 		// Redacted: application, estimate, quote, the first decision, and the complaint.
 		Objects: 15, Written: 14, Later: 1, Redacted: 5,
 		Kinds: map[string]int{"applications": 2, "estimates": 2, "quotes": 2, "decisions": 2, "complaints": 1, "tombstones": 1, "placeholders": 4}}
@@ -203,6 +208,7 @@ func TestExport(t *testing.T) {
 	for name, there := range map[string]bool{
 		casefile.DecisionKey(inside, 2): true, casefile.ComplaintKey(inside, 2): true, casefile.ComplaintKey(inside, 1): false,
 		casefile.QuoteKey(outside, "photo-0001"): false, casefile.QuoteKey(erased, "photo-0001"): true, casefile.DeletedKey(erased): true,
+		"audit/" + inside + ".json": true, "audit/" + erased + ".json": false, "heads/" + inside + "/000001.json": true,
 		"journals/control/000001.json": true, "journals/control/000002.json": false,
 		"models/live/000001.json": true, "models/live/000002.json": true, "models/live/000003.json": false,
 		"models/" + strings.TrimPrefix(w.model, "sha256:") + "/card.md": true, "models/" + strings.TrimPrefix(w.model, "sha256:") + "/age.onnx": false,
@@ -307,13 +313,13 @@ func TestTamperedStore(t *testing.T) {
 		want   []string
 	}{
 		"facts": {func(ctx context.Context, w *world) error {
-			return w.cases.Overwrite(ctx, casefile.ApplicationKey(inside, 1), []byte(`{"time":"2026-12-01T00:00:00Z"}`))
-		}, []string{"application/0001.json was changed since"}},
+			return w.cases.Overwrite(ctx, casefile.ApplicationKey(inside, 1), []byte(`{"case":"case-inside","n":1,"time":"2026-12-01T00:00:00Z"}`))
+		}, []string{"application/0001.json: changed: quotes/photo-0001.json was made from another content"}},
 		"decision": {func(ctx context.Context, w *world) error {
-			return w.cases.Overwrite(ctx, casefile.DecisionKey(inside, 1), []byte(`{"time":"2026-12-01T00:00:00Z","previous":"sha256:x"}`))
-		}, []string{"decisions/0001.json: what it follows", "decisions/0002.json: what it follows"}},
+			return w.cases.Overwrite(ctx, casefile.DecisionKey(inside, 1), []byte(`{"case":"case-inside","n":1,"time":"2026-12-01T00:00:00Z","quote":"cases/case-inside/quotes/photo-0001.json","previous":"sha256:x"}`))
+		}, []string{"decisions/0001.json: changed or exchanged", "decisions/0002.json: changed or exchanged"}},
 		"missing": {func(ctx context.Context, w *world) error { return w.cases.Delete(ctx, casefile.DecisionKey(inside, 1)) },
-			[]string{"decision 1 is missing before it", "decisions/0002.json: what it follows"}},
+			[]string{"decisions/0001.json: missing: a later one stands"}},
 		"stop": {func(ctx context.Context, w *world) error {
 			return w.cases.Overwrite(ctx, "control/000001.json", []byte(`{"schema":1,"n":1,"action":"stop"}`))
 		}, []string{"control/000002.json"}},

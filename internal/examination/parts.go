@@ -63,7 +63,7 @@ func (x *export) live() error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", key, err)
 		}
-		if err := x.archive.add(File{Path: "models/" + key, What: "a model became live: who approved it, why, and what the gate found", Source: "models/" + key}, body); err != nil {
+		if err := x.archive.add(File{Path: "models/" + key, What: "a model became live: who approved it, why, and what the gate found", Bucket: "models", Key: key}, body); err != nil {
 			return err
 		}
 	}
@@ -102,7 +102,7 @@ func (x *export) model(hash string) error {
 	if err := json.Unmarshal(manifest, &m); err != nil {
 		return fmt.Errorf("read manifest of %s: %w", hash, errNotObject)
 	}
-	if err := x.archive.add(File{Path: folder + "manifest.json", What: whatModel["manifest.json"], Source: from + "manifest.json"}, manifest); err != nil {
+	if err := x.archive.add(File{Path: folder + "manifest.json", What: whatModel["manifest.json"], Bucket: from.bucket, Key: from.folder + "manifest.json"}, manifest); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
@@ -113,7 +113,7 @@ func (x *export) model(hash string) error {
 			return err
 		}
 	}
-	if x.Registry == nil || !strings.HasPrefix(from, "models/") {
+	if x.Registry == nil || from.bucket != "models" {
 		return nil
 	}
 	body, err := x.Registry.Objects.Get(x.ctx, folder+"published.json", maxObject)
@@ -121,10 +121,10 @@ func (x *export) model(hash string) error {
 		x.missing("model %s: who published it", hash)
 		return nil
 	}
-	return x.archive.add(File{Path: folder + "published.json", What: whatModel["published.json"], Source: from + "published.json"}, body)
+	return x.archive.add(File{Path: folder + "published.json", What: whatModel["published.json"], Bucket: from.bucket, Key: from.folder + "published.json"}, body)
 }
 
-func (x *export) modelFile(files fs.ReadFileFS, folder, from, name, want string) error {
+func (x *export) modelFile(files fs.ReadFileFS, folder string, from place, name, want string) error {
 	body, err := files.ReadFile(name)
 	if err != nil {
 		x.problem("%s%s: cannot be read", folder, name)
@@ -137,26 +137,29 @@ func (x *export) modelFile(files fs.ReadFileFS, folder, from, name, want string)
 	if what == "" {
 		what = "a file of the model"
 	}
-	return x.archive.add(File{Path: folder + name, What: what, Source: from + name}, body)
+	return x.archive.add(File{Path: folder + name, What: what, Bucket: from.bucket, Key: from.folder + name}, body)
 }
 
+// place is where a model's files were found.
+type place struct{ bucket, folder string }
+
 // find looks for a model's files in the registry, then at hand.
-func (x *export) find(hash string) (files fs.ReadFileFS, from string, err error) {
+func (x *export) find(hash string) (files fs.ReadFileFS, from place, err error) {
 	if x.Registry != nil {
 		files := x.Registry.Files(x.ctx, hash)
 		_, err := files.ReadFile("manifest.json")
 		if err == nil {
-			return files, "models/models/" + strings.TrimPrefix(hash, "sha256:") + "/", nil
+			return files, place{"models", "models/" + strings.TrimPrefix(hash, "sha256:") + "/"}, nil
 		}
 		if !errors.Is(err, registry.ErrBroken) { // which is most often simply not there
-			return nil, "", err
+			return nil, place{}, err
 		}
 	}
 	if x.Package == nil {
-		return nil, "", fs.ErrNotExist
+		return nil, place{}, fs.ErrNotExist
 	}
 	files, err = x.Package(x.ctx, hash)
-	return files, "package/", err
+	return files, place{bucket: "package"}, err
 }
 
 // whatRules says what lies in each folder of the rule book.
@@ -187,7 +190,7 @@ func (x *export) rules() error {
 			return err
 		}
 		found[name+" "+digest.Of(body)] = true
-		return x.archive.add(File{Path: "rules/" + name, What: whatRules[path.Dir(name)], Source: "rule book of the program"}, body)
+		return x.archive.add(File{Path: "rules/" + name, What: whatRules[path.Dir(name)], Bucket: "program", Key: "rules/" + name}, body)
 	})
 	if err != nil {
 		return fmt.Errorf("read rules: %w", err)

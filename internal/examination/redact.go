@@ -31,11 +31,11 @@ var kinds = []kind{
 			"mode", "schedule.*", "at.*", "expected_gross_annual_cents", "expected_mass", "basis.*", "interval.*", "currency", "valuation_date", "expires", "notices",
 			"model_use", "replaces", "inputs.*", "hashes.*"}},
 	{"decisions", "a person's decision, chained to what stood before", regexp.MustCompile(`^decisions/\d{4}\.json$`),
-		[]string{"by", "role", "action", "suggested", "change.*", "postpone_months", "reason", "before.*", "after.*", "quote", "opened", "seconds", "previous"}},
+		[]string{"by", "role", "action", "suggested", "change.*", "postpone_months", "reason", "before.*", "after.*", "quote", "application", "opened", "seconds", "previous"}},
 	{"complaints", "a complaint of the customer", regexp.MustCompile(`^complaints/\d{4}\.json$`), nil},
 	{"requests", "the customer asked for a person", regexp.MustCompile(`^requests/[a-z]+-\d{4}\.json$`), nil},
-	{"openings", "who opened the photo", regexp.MustCompile(`^openings/\d{4}\.json$`), []string{"by", "role"}},
-	{"reservations", "who took the case to decide it", regexp.MustCompile(`^reservations/\d{4}\.json$`), []string{"by", "role", "until", "released", "action"}},
+	{"openings", "who opened the photo", regexp.MustCompile(`^openings/\d{4}\.json$`), []string{"photo", "by", "role", "previous"}},
+	{"reservations", "who took the case to decide it", regexp.MustCompile(`^reservations/\d{4}\.json$`), []string{"by", "role", "since", "until", "released", "decisions"}},
 	{"tombstones", "the case was erased", regexp.MustCompile(`^deleted\.json$`), []string{"receipt", "by", "why", "removed"}},
 }
 
