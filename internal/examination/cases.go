@@ -157,17 +157,23 @@ func (x *export) write(k kind, o object) error {
 	return x.archive.add(f, body)
 }
 
-// inUse notes models and rules that a case rests on.
+// inUse notes models and rules that a case rests on, in the period.
 func (x *export) inUse(k kind, o object) {
+	if !o.time.IsZero() && !x.Period.Holds(o.time) {
+		return
+	}
 	switch k.Name {
 	case "estimates":
 		var e struct{ Model string }
-		if json.Unmarshal(o.body, &e) == nil && e.Model != "" && x.Period.Holds(o.time) {
+		if json.Unmarshal(o.body, &e) == nil && e.Model != "" {
 			x.models[e.Model] = true
 		}
 	case "quotes":
 		var q casefile.Quote
-		if json.Unmarshal(o.body, &q) == nil && x.Period.Holds(o.time) {
+		if json.Unmarshal(o.body, &q) == nil {
+			if q.Hashes.Model != "" {
+				x.models[q.Hashes.Model] = true
+			}
 			for _, f := range q.Hashes.RuleFiles {
 				x.ruleFiles[f.File+" "+f.Hash] = true
 			}
