@@ -97,9 +97,10 @@ func TestImpact(t *testing.T) {
 	if *f.P != *m.P || *f.AdjustedP != *m.AdjustedP || *f.Gap != -*m.Gap || !f.Differs {
 		t.Errorf("women %+v, men %+v", f, m)
 	}
-	// quoted and referred for a, b, c, and for the sexes once.
-	if r.Comparisons.Judged != 8 {
-		t.Errorf("%d comparisons judged, want 8", r.Comparisons.Judged)
+	// quoted and referred for a, b, c, and for the sexes once; each within age
+	// bands too.
+	if r.Comparisons.Judged != 16 {
+		t.Errorf("%d comparisons judged, want 16", r.Comparisons.Judged)
 	}
 }
 
@@ -340,4 +341,35 @@ func FuzzReadRows(f *testing.F) {
 			t.Fatal("no JSON")
 		}
 	})
+}
+
+// TestHiddenByAge has women read three years younger than men of their age, and
+// more of the men old, where everybody is read too young: over all ages both
+// look alike.
+func TestHiddenByAge(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var items []fairness.Item
+	person := func(sex string, years, bias float64) {
+		estimate := years + bias + 2*r.NormFloat64()
+		row := batch.Row{Case: fmt.Sprintf("case-%04d", len(items)), Outcome: batch.Quoted, Sex: sex, Age: &estimate}
+		items = append(items, fairness.NewItem(row, &fairness.Label{Age: years}))
+	}
+	for range 100 {
+		person("female", 25, 0)
+		person("male", 65, -6)
+	}
+	for range 50 {
+		person("male", 25, 3)
+		person("female", 65, -9)
+	}
+	report := fairness.Measure(items, fairness.Options{})
+	g := find(t, report, "sex", "female")
+	i := slices.IndexFunc(g.Means, func(m fairness.Mean) bool { return m.Measure == "age_bias" })
+	m := g.Means[i]
+	if m.Differs || m.SameAge == nil || !m.SameAge.Differs || math.Abs(m.SameAge.Gap+3) > 0.7 {
+		t.Errorf("over all %+v, within age bands %+v", m.Test, m.SameAge)
+	}
+	if !slices.ContainsFunc(report.Findings, func(f fairness.Finding) bool { return f.Dimension == "sex" && f.Measure == "age_bias" }) {
+		t.Errorf("findings: %+v", report.Findings)
+	}
 }

@@ -299,7 +299,10 @@ func (m *measurer) compare(d *Dimension, i int, f figures, o against) {
 	for k, measure := range rateMeasures {
 		g.Rates[k] = rateOf(measure.name, f.rates[k], o.who, o.rates[k])
 		if d.Name != ageDimension {
-			g.Rates[k].atSameAge(k, f, o.figures)
+			p := g.Rates[k].atSameAge(k, f, o.figures)
+			if g.Rates[k].SameAge != nil && judgeable(f.rates[k], o.rates[k]) {
+				m.judge(d, i, &g.Rates[k].SameAge.Test, func() *Test { return &d.Groups[0].Rates[k].SameAge.Test }, p)
+			}
 		}
 		if judgeable(f.rates[k], o.rates[k]) {
 			m.judge(d, i, &g.Rates[k].Test, func() *Test { return &d.Groups[0].Rates[k].Test }, fisher(f.rates[k], o.rates[k]))
@@ -307,11 +310,15 @@ func (m *measurer) compare(d *Dimension, i int, f figures, o against) {
 	}
 	for k, measure := range m.means {
 		g.Means[k] = meanOf(d.Name+"="+g.Name+" "+measure.name, measure.name, f.values[k], o.who, o.values[k])
-		if d.Name != ageDimension {
-			g.Means[k].atSameAge(k, f, o.figures)
-		}
 		a, b := momentsOf(f.values[k]), momentsOf(o.values[k])
-		if measure.judged && a.n >= leastJudged && b.n >= leastJudged && a.variance()+b.variance() > 0 { // else all are alike
+		judged := measure.judged && a.n >= leastJudged && b.n >= leastJudged && a.variance()+b.variance() > 0 // else all are alike
+		if d.Name != ageDimension {
+			p := g.Means[k].atSameAge(k, f, o.figures)
+			if judged && g.Means[k].SameAge != nil {
+				m.judge(d, i, &g.Means[k].SameAge.Test, func() *Test { return &d.Groups[0].Means[k].SameAge.Test }, p)
+			}
+		}
+		if judged {
 			m.judge(d, i, &g.Means[k].Test, func() *Test { return &d.Groups[0].Means[k].Test }, welch(a, b))
 		}
 	}
@@ -378,30 +385,34 @@ func meanOf(seed, measure string, values []float64, whom string, others []float6
 	return r
 }
 
-// atSameAge fills in the odds ratio within age bands.
-func (r *Rate) atSameAge(k int, f, o figures) {
+// atSameAge fills in the odds ratio within age bands, and returns its p-value.
+func (r *Rate) atSameAge(k int, f, o figures) float64 {
 	var strata []stratum
 	for _, band := range slices.Sorted(maps.Keys(f.bandRates)) {
 		if o.bandRates[band] != nil {
 			strata = append(strata, stratum{f.bandRates[band][k], o.bandRates[band][k]})
 		}
 	}
-	if ratio, ci, ok := commonOdds(strata); ok {
-		r.SameAgeOdds, r.SameAgeOddsCI = &ratio, &ci
+	ratio, ci, p, ok := commonOdds(strata)
+	if ok {
+		r.SameAge = &SameAgeOdds{Odds: ratio, CI: ci}
 	}
+	return p
 }
 
-// atSameAge fills in the gap within age bands.
-func (r *Mean) atSameAge(k int, f, o figures) {
+// atSameAge fills in the gap within age bands, and returns its p-value.
+func (r *Mean) atSameAge(k int, f, o figures) float64 {
 	var a, b []moments
 	for _, band := range slices.Sorted(maps.Keys(f.bandMeans)) {
 		if o.bandMeans[band] != nil {
 			a, b = append(a, f.bandMeans[band][k]), append(b, o.bandMeans[band][k])
 		}
 	}
-	if d, ci, ok := commonGap(a, b); ok {
-		r.SameAgeGap, r.SameAgeGapCI = &d, &ci
+	d, ci, p, ok := commonGap(a, b)
+	if ok {
+		r.SameAge = &SameAgeGap{Gap: d, CI: ci}
 	}
+	return p
 }
 
 // impacts fills in the groups' adverse impact ratios.

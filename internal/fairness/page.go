@@ -149,14 +149,14 @@ func cell(g Group, c column) tableCell {
 		}
 		m := g.Means[i]
 		text := strings.TrimSuffix(c.unit.show(*m.Mean), " years")
-		return tableCell{text, m.Says, m.Differs}
+		return tableCell{text, m.Says, m.found()}
 	}
 	i := slices.IndexFunc(g.Rates, func(r Rate) bool { return r.Measure == c.Measure })
 	if i < 0 || g.Rates[i].Rate == nil {
 		return tableCell{Text: "–"}
 	}
 	r := g.Rates[i]
-	return tableCell{share(*r.Rate), r.Says, r.Differs}
+	return tableCell{share(*r.Rate), r.Says, r.found()}
 }
 
 // sentenceRow is a comparison in words.
@@ -178,14 +178,14 @@ func rowsOf(g Group) []sentenceRow {
 		if r.Corrected {
 			odds += ", one half added to each cell"
 		}
-		if r.SameAgeOdds != nil {
-			odds += fmt.Sprintf("; within age bands %.2f (%.2f to %.2f)", *r.SameAgeOdds, r.SameAgeOddsCI[0], r.SameAgeOddsCI[1])
+		if r.SameAge != nil {
+			odds += fmt.Sprintf("; within age bands %.2f (%.2f to %.2f)", r.SameAge.Odds, r.SameAge.CI[0], r.SameAge.CI[1])
 		}
-		rows = append(rows, sentenceRow{r.Says, odds, r.Differs})
+		rows = append(rows, sentenceRow{r.Says, odds, r.found()})
 	}
 	for _, m := range g.Means {
 		if m.N > 0 && m.OtherN > 0 {
-			rows = append(rows, sentenceRow{Says: m.Says, Differs: m.Differs})
+			rows = append(rows, sentenceRow{Says: m.Says, Differs: m.found()})
 		}
 	}
 	return rows
@@ -233,7 +233,7 @@ func forests(d Dimension) []forest {
 		for _, g := range d.Groups {
 			for _, r := range g.Rates {
 				if r.Measure == measure && r.Rate != nil {
-					bars = append(bars, bar{g.Name, r.N, *r.Rate, r.CI, r.Differs, g.Small})
+					bars = append(bars, bar{g.Name, r.N, *r.Rate, r.CI, r.found(), g.Small})
 					any = any || r.K > 0
 				}
 			}
@@ -252,7 +252,7 @@ func forests(d Dimension) []forest {
 				if m.Measure != measure || m.Mean == nil {
 					continue
 				}
-				b := bar{name: g.Name, n: m.N, value: *m.Mean, bad: m.Differs, small: m.N < leastJudged}
+				b := bar{name: g.Name, n: m.N, value: *m.Mean, bad: m.found(), small: m.N < leastJudged}
 				if m.SD != nil {
 					half := z * *m.SD / math.Sqrt(float64(m.N))
 					b.ci = &Interval{*m.Mean - half, *m.Mean + half}

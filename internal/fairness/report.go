@@ -127,6 +127,20 @@ type Test struct {
 	Differs   bool     `json:"differs"`
 }
 
+// SameAgeOdds is an odds ratio within age bands.
+type SameAgeOdds struct {
+	Odds float64  `json:"odds_ratio"`
+	CI   Interval `json:"ci"`
+	Test
+}
+
+// SameAgeGap is a gap of means within age bands.
+type SameAgeGap struct {
+	Gap float64  `json:"gap"`
+	CI  Interval `json:"ci"`
+	Test
+}
+
 // Rate is how often something happens to a group, and to those that it is held
 // against.
 type Rate struct {
@@ -145,26 +159,23 @@ type Rate struct {
 	Corrected bool `json:"odds_corrected"`
 	// SameAge compares within age bands (Mantel and Haenszel): null in the
 	// dimension of age, and where no band has both.
-	SameAgeOdds   *float64  `json:"odds_ratio_same_age"`
-	SameAgeOddsCI *Interval `json:"odds_ratio_same_age_ci"`
+	SameAge *SameAgeOdds `json:"same_age"`
 	Test
 	Says string `json:"sentence"`
 }
 
 // Mean is a mean over those of a group who have the figure.
 type Mean struct {
-	Measure   string    `json:"measure"`
-	N         int       `json:"n"`
-	Mean      *float64  `json:"mean"`
-	SD        *float64  `json:"sd"` // standard deviation
-	Against   string    `json:"against"`
-	OtherN    int       `json:"other_n"`
-	OtherMean *float64  `json:"other_mean"`
-	Gap       *float64  `json:"gap"`
-	GapCI     *Interval `json:"gap_ci"` // bootstrap
-	// SameAge compares within age bands, as above.
-	SameAgeGap   *float64  `json:"gap_same_age"`
-	SameAgeGapCI *Interval `json:"gap_same_age_ci"`
+	Measure   string      `json:"measure"`
+	N         int         `json:"n"`
+	Mean      *float64    `json:"mean"`
+	SD        *float64    `json:"sd"` // standard deviation
+	Against   string      `json:"against"`
+	OtherN    int         `json:"other_n"`
+	OtherMean *float64    `json:"other_mean"`
+	Gap       *float64    `json:"gap"`
+	GapCI     *Interval   `json:"gap_ci"`   // bootstrap
+	SameAge   *SameAgeGap `json:"same_age"` // as that of a rate
 	Test
 	Says string `json:"sentence"`
 }

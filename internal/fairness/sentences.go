@@ -125,7 +125,7 @@ func rateSentence(g Group, m rateMeasure, r Rate, comparisons int) string {
 	}
 	return fmt.Sprintf("%s, of %s %d (%s): %s (95 %% interval %s to %s). %s", says, count(r.Other.N, r.Against), r.Other.K, share(*r.OtherRate),
 		moreOrLess(*r.Gap), signed(r.GapCI[0], "%.1f", r.GapCI[0]*100), signed(r.GapCI[1], "%.1f", r.GapCI[1]*100),
-		r.nothing(comparisons)) + r.sameAge()
+		r.nothing(comparisons)) + r.sameAge(comparisons)
 }
 
 // mainReason names the reason that most of a difference in referrals is due to;
@@ -154,28 +154,38 @@ func mainReason(g Group, r Rate, others map[string]int) string {
 	return fmt.Sprintf(" Most of it is %s (%q), %s of them against %s.", code, meaning, share(Share{g.Reasons[code], r.N}.Rate()), share(Share{others[code], r.Other.N}.Rate()))
 }
 
+// found tells whether a comparison differs, over all or within age bands.
+func (r Rate) found() bool { return r.Differs || r.SameAge != nil && r.SameAge.Differs }
+
+func (r Mean) found() bool { return r.Differs || r.SameAge != nil && r.SameAge.Differs }
+
 // sameAge says what is left of a difference within age bands.
-func (r Rate) sameAge() string {
-	if !r.Differs || r.SameAgeOdds == nil {
+func (r Rate) sameAge(comparisons int) string {
+	if r.SameAge == nil || !r.found() {
 		return ""
 	}
-	says := fmt.Sprintf(" Among people of the same age band the odds are %.2f times those of %s (%.2f to %.2f)", *r.SameAgeOdds, others(r.Against), r.SameAgeOddsCI[0], r.SameAgeOddsCI[1])
-	if r.SameAgeOddsCI.holds(1) {
-		return says + ": age may explain the difference."
-	}
-	return says + ": age does not explain it all."
+	return fmt.Sprintf(" Among people of the same age band the odds are %.2f times those of %s (%.2f to %.2f): %s", r.SameAge.Odds, others(r.Against),
+		r.SameAge.CI[0], r.SameAge.CI[1], explained(r.Test, r.SameAge.Test, comparisons))
 }
 
 // sameAge says what is left of a gap within age bands.
-func (r Mean) sameAge(u unit) string {
-	if !r.Differs || r.SameAgeGap == nil {
+func (r Mean) sameAge(u unit, comparisons int) string {
+	if r.SameAge == nil || !r.found() {
 		return ""
 	}
-	says := fmt.Sprintf(" Among people of the same age band the gap is %s%s (%s to %s)", u.gap(*r.SameAgeGap), u.of(), u.gap(r.SameAgeGapCI[0]), u.gap(r.SameAgeGapCI[1]))
-	if r.SameAgeGapCI.holds(0) {
-		return says + ": age may explain it."
+	return fmt.Sprintf(" Among people of the same age band the gap is %s%s (%s to %s): %s", u.gap(r.SameAge.Gap), u.of(),
+		u.gap(r.SameAge.CI[0]), u.gap(r.SameAge.CI[1]), explained(r.Test, r.SameAge.Test, comparisons))
+}
+
+// explained says whether age explains a difference. One of both differs.
+func explained(all, sameAge Test, comparisons int) string {
+	switch {
+	case !sameAge.Differs:
+		return "age may explain it."
+	case all.Differs:
+		return "age does not explain it all."
 	}
-	return says + ": age does not explain it all."
+	return fmt.Sprintf("more than chance explains (p %s, adjusted for %d comparisons), and hidden by the groups' ages.", pValue(*sameAge.AdjustedP), comparisons)
 }
 
 // others is whom a group is held against, after "those of".
@@ -227,7 +237,7 @@ func meanSentence(g Group, m meanMeasure, r Mean, comparisons int) string {
 		verdict = "Shown, not judged: the tariff prices by age, and by sex where the market lets it."
 	}
 	return fmt.Sprintf("%s, %s over %s: a gap of %s%s (95 %% interval %s to %s). %s", says, m.unit.show(*r.OtherMean), count(r.OtherN, r.Against),
-		m.unit.gap(*r.Gap), m.unit.of(), m.unit.gap(r.GapCI[0]), m.unit.gap(r.GapCI[1]), verdict) + r.sameAge(m.unit)
+		m.unit.gap(*r.Gap), m.unit.of(), m.unit.gap(r.GapCI[0]), m.unit.gap(r.GapCI[1]), verdict) + r.sameAge(m.unit, comparisons)
 }
 
 // rateOfQuotes is a group's share of quoted.
@@ -280,7 +290,7 @@ func summary(r *Report) []string {
 		out = append(out, fmt.Sprintf("Of %d groups of %d people or more, less than four fifths of the rate of the group that is quoted most often: %s.", judged, leastJudged, strings.Join(outside, ", ")))
 	}
 	if r.Comparisons.Judged > 0 {
-		out = append(out, fmt.Sprintf("Of %d comparisons %d differ by more than chance explains, at a chance of 5 %% of being wrong once in all of them.", r.Comparisons.Judged, r.Comparisons.Differ))
+		out = append(out, fmt.Sprintf("Of %d comparisons, over all ages and within age bands, %d differ by more than chance explains, at a chance of 5 %% of being wrong once in all of them.", r.Comparisons.Judged, r.Comparisons.Differ))
 	}
 	return out
 }
@@ -313,12 +323,12 @@ func (d Dimension) findings(g Group) (out []Finding) {
 		return out
 	}
 	for _, r := range g.Rates {
-		if r.Differs {
+		if r.found() {
 			out = append(out, Finding{d.Name, g.Name, r.Measure, r.Says})
 		}
 	}
 	for _, m := range g.Means {
-		if m.Differs {
+		if m.found() {
 			out = append(out, Finding{d.Name, g.Name, m.Measure, m.Says})
 		}
 	}

@@ -161,11 +161,7 @@ func welch(a, b moments) float64 {
 	if a.n < 2 || b.n < 2 {
 		return 1
 	}
-	d := math.Abs(a.mean() - b.mean())
-	if d == 0 {
-		return 1
-	}
-	return math.Erfc(d / (math.Sqrt2 * se(a, b)))
+	return normal(a.mean()-b.mean(), se(a, b))
 }
 
 // se is the standard error of the difference of two means.
@@ -234,8 +230,9 @@ type stratum struct{ a, b Share }
 // studies of disease, Journal of the National Cancer Institute 22, 1959), with
 // the interval of J. Robins, N. Breslow and S. Greenland (Estimators of the
 // Mantel-Haenszel variance consistent in both sparse data and large-strata
-// limiting models, Biometrics 42, 1986). ok is false where it has no value.
-func commonOdds(strata []stratum) (ratio float64, ci Interval, ok bool) {
+// limiting models, Biometrics 42, 1986) and the two-sided p-value of its
+// logarithm over its standard error. ok is false where it has no value.
+func commonOdds(strata []stratum) (ratio float64, ci Interval, p float64, ok bool) {
 	var r, s, pr, ps, qr, qs float64
 	for _, t := range strata {
 		n := float64(t.a.N + t.b.N)
@@ -243,23 +240,23 @@ func commonOdds(strata []stratum) (ratio float64, ci Interval, ok bool) {
 			continue // nobody to be held against
 		}
 		a, b, c, d := float64(t.a.K), float64(t.a.N-t.a.K), float64(t.b.K), float64(t.b.N-t.b.K)
-		ri, si, p, q := a*d/n, b*c/n, (a+d)/n, (b+c)/n
+		ri, si, pi, qi := a*d/n, b*c/n, (a+d)/n, (b+c)/n
 		r, s = r+ri, s+si
-		pr, ps, qr, qs = pr+p*ri, ps+p*si, qr+q*ri, qs+q*si
+		pr, ps, qr, qs = pr+pi*ri, ps+pi*si, qr+qi*ri, qs+qi*si
 	}
 	if r == 0 || s == 0 {
-		return 0, Interval{}, false
+		return 0, Interval{}, 0, false
 	}
 	ratio = r / s
-	half := z * math.Sqrt(pr/(2*r*r)+(ps+qr)/(2*r*s)+qs/(2*s*s))
-	return ratio, Interval{ratio * math.Exp(-half), ratio * math.Exp(half)}, true
+	e := math.Sqrt(pr/(2*r*r) + (ps+qr)/(2*r*s) + qs/(2*s*s))
+	return ratio, Interval{ratio * math.Exp(-z*e), ratio * math.Exp(z*e)}, normal(math.Log(ratio), e), true
 }
 
 // commonGap is the difference of means within strata, each weighted by n*m/(n+m)
 // of its two sides, which is the coefficient of ordinary least squares with a
-// constant for each stratum; its interval is normal, from each side's own
-// variance in each stratum. ok is false where no stratum has two of both.
-func commonGap(a, b []moments) (d float64, ci Interval, ok bool) {
+// constant for each stratum; its interval and p-value are normal, from each
+// side's own variance in each stratum. ok is false where no stratum has two of both.
+func commonGap(a, b []moments) (d float64, ci Interval, p float64, ok bool) {
 	var weights, variance float64
 	for i := range a {
 		if a[i].n < 2 || b[i].n < 2 {
@@ -271,8 +268,18 @@ func commonGap(a, b []moments) (d float64, ci Interval, ok bool) {
 		variance += w * w * (a[i].variance()/a[i].n + b[i].variance()/b[i].n)
 	}
 	if weights == 0 {
-		return 0, Interval{}, false
+		return 0, Interval{}, 0, false
 	}
-	half := z * math.Sqrt(variance) / weights
-	return d / weights, Interval{d/weights - half, d/weights + half}, true
+	d /= weights
+	e := math.Sqrt(variance) / weights
+	return d, Interval{d - z*e, d + z*e}, normal(d, e), true
+}
+
+// normal is the two-sided p-value of a figure that is 0 but for chance, by its
+// standard error.
+func normal(figure, e float64) float64 {
+	if figure == 0 {
+		return 1
+	}
+	return math.Erfc(math.Abs(figure) / (math.Sqrt2 * e))
 }

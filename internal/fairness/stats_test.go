@@ -31,6 +31,7 @@ type reference struct {
 		Strata [][4]int
 		Odds   float64
 		CI     Interval
+		P      float64
 		Bands  [][2][]float64
 		Gap    float64
 	}
@@ -147,10 +148,11 @@ func TestWithinStrata(t *testing.T) {
 	for _, s := range r.Strata {
 		strata = append(strata, stratum{Share{s[0], s[1]}, Share{s[2], s[3]}})
 	}
-	ratio, ci, ok := commonOdds(strata)
+	ratio, ci, p, ok := commonOdds(strata)
 	if !ok {
 		t.Fatal("no common odds ratio")
 	}
+	near(t, "p", p, r.P)
 	near(t, "common odds ratio", ratio, r.Odds)
 	near(t, "low", ci[0], r.CI[0])
 	near(t, "high", ci[1], r.CI[1])
@@ -158,12 +160,12 @@ func TestWithinStrata(t *testing.T) {
 	for _, band := range r.Bands {
 		a, b = append(a, momentsOf(band[0])), append(b, momentsOf(band[1]))
 	}
-	d, ci, ok := commonGap(a, b)
+	d, ci, _, ok := commonGap(a, b)
 	if !ok || !ci.holds(d) {
 		t.Fatalf("common gap %v, %v, %v", d, ci, ok)
 	}
 	near(t, "common gap", d, r.Gap)
-	if _, _, ok := commonOdds([]stratum{{Share{0, 5}, Share{1, 5}}}); ok {
+	if _, _, _, ok := commonOdds([]stratum{{Share{0, 5}, Share{1, 5}}}); ok {
 		t.Error("an odds ratio of 0 has an interval")
 	}
 }

@@ -65,6 +65,7 @@ json.dump({
     "common": {
         "strata": strata, "odds": float(common.oddsratio_pooled),
         "ci": [float(v) for v in common.oddsratio_pooled_confint()],
+        "p": float(2 * st.norm.sf(abs(common.logodds_pooled / common.logodds_pooled_se))),
         "bands": [[list(x), list(w)] for x, w in bands], "gap": float(fixed.params[0]),
     },
     "holm": {"p": p, "adjusted": [float(v) for v in multipletests(p, method="holm")[1]]},
