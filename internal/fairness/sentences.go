@@ -165,7 +165,7 @@ func (r Rate) sameAge(comparisons int) string {
 		return ""
 	}
 	return fmt.Sprintf(" Among people of the same age band the odds are %.2f times those of %s (%.2f to %.2f): %s", r.SameAge.Odds, others(r.Against),
-		r.SameAge.CI[0], r.SameAge.CI[1], explained(r.Test, r.SameAge.Test, comparisons))
+		r.SameAge.CI[0], r.SameAge.CI[1], explained(r.Test, r.SameAge.Test, r.SameAge.CI.holds(1), comparisons))
 }
 
 // sameAge says what is left of a gap within age bands.
@@ -174,14 +174,17 @@ func (r Mean) sameAge(u unit, comparisons int) string {
 		return ""
 	}
 	return fmt.Sprintf(" Among people of the same age band the gap is %s%s (%s to %s): %s", u.gap(r.SameAge.Gap), u.of(),
-		u.gap(r.SameAge.CI[0]), u.gap(r.SameAge.CI[1]), explained(r.Test, r.SameAge.Test, comparisons))
+		u.gap(r.SameAge.CI[0]), u.gap(r.SameAge.CI[1]), explained(r.Test, r.SameAge.Test, r.SameAge.CI.holds(0), comparisons))
 }
 
-// explained says whether age explains a difference. One of both differs.
-func explained(all, sameAge Test, comparisons int) string {
+// explained says whether age explains a difference. One of both differs; nothing
+// says that the interval within age bands holds no difference.
+func explained(all, sameAge Test, nothing bool, comparisons int) string {
 	switch {
-	case !sameAge.Differs:
+	case !sameAge.Differs && nothing:
 		return "age may explain it."
+	case !sameAge.Differs:
+		return "what is left may be chance, among so many comparisons."
 	case all.Differs:
 		return "age does not explain it all."
 	}
