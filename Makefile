@@ -144,6 +144,7 @@ pricing-study: ## what the photo is good for in pricing: build/crosscheck and do
 .PHONY: fairness
 FAIRNESS := build/fairness
 fairness: build train-build ## outcomes, premiums and errors by sex, age and race on FACES: build/fairness and docs/fairness.md
+	@rm -rf $(FAIRNESS)
 	bin/training applicants --recipe training/recipes/$(RECIPE).yaml --images '$(FACES)' --out $(FAIRNESS)
 	@for way in unstated stated; do \
 		bin/agequote batch $(FAIRNESS)/$$way.csv --images '$(FACES)' --out $(FAIRNESS)/$$way && \
