@@ -162,6 +162,18 @@ duplicates-study: ## how well duplicates of photos are found, on FACES: docs/dup
 	go run ./training/duplicates --faces '$(FACES)' > build/duplicates.md
 	mv build/duplicates.md docs/duplicates.md
 
+# Adults of the validation part of UTKFace, one photo each, with facts drawn by a
+# seed: once the photo gives the age, once it checks a stated one.
+.PHONY: fairness
+FAIRNESS := build/fairness
+fairness: build train-build ## outcomes, premiums and errors by sex, age and race on FACES: build/fairness and docs/fairness.md
+	@rm -rf $(FAIRNESS)
+	bin/training applicants --recipe training/recipes/$(RECIPE).yaml --images '$(FACES)' --out $(FAIRNESS)
+	@for way in unstated stated; do \
+		bin/agequote batch $(FAIRNESS)/$$way.csv --images '$(FACES)' --out $(FAIRNESS)/$$way && \
+		bin/agequote fairness --batch $(FAIRNESS)/$$way --labels $(FAIRNESS)/true-ages.tsv --out $(FAIRNESS)/$$way-report --docs docs/fairness.md:$$way || exit 1; \
+	done
+
 .PHONY: train-aws
 STACK ?= agequote
 train-aws: ## train RECIPE on the AWS Batch queue of STACK; docs/training-aws.md

@@ -36,7 +36,7 @@ type command struct {
 func commands() []*command {
 	return []*command{
 		demoCommand(), devCommand(), tokenCommand(), estimateCommand(), quoteCommand(), batchCommand(), evaluateCommand(), redriveCommand(),
-		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
+		replayCommand(), whatifCommand(), letterCommand(), fairnessCommand(), examinationCommand(), modelsCommand(), rulesCommand(),
 		auditCommand(), queueCommand(), expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }
