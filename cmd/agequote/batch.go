@@ -65,6 +65,7 @@ With --aws the photos and applications go to the buckets of a deployment, and it
 state machine runs the batch: nothing is computed here. --prefix takes photos that
 are there already, of cases that exist. What is brought is found again, so a call
 that was broken off is taken up by the same call; the batch goes on meanwhile.
+docs/batch-aws.md has more.
 
 Items that are refused, or failed with a code, are results. The exit status is 1
 where an item has no outcome.

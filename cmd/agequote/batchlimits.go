@@ -22,7 +22,7 @@ const (
 // What a batch is planned with.
 const (
 	// A slow photo: 12 megapixels, decoded and read on one processor. Most take a
-	// tenth of it. docs/batch.md says what is measured.
+	// tenth of it. docs/batch-aws.md says what is assumed.
 	slowPhoto = 700 * time.Millisecond
 	coldStart = 5 * time.Second
 	// maxItemsPerBatch keeps an answer of predict, at most 600 bytes an item,
@@ -99,11 +99,14 @@ func (l limits) check(about batch.About, manifestBytes, inputBytes int, b *awsBa
 }
 
 // List prices in US dollars, us-east-1, as published on 2026-11-24: Step
-// Functions' state transitions; Lambda's GB-seconds on x86 and requests.
+// Functions' state transitions; Lambda's GB-seconds on x86 and requests; S3's
+// requests that write or list, and that read.
 const (
 	perTransition = 25e-6
 	perGBSecond   = 16.6667e-6
 	perRequest    = 0.2e-6
+	perS3Write    = 5e-6
+	perS3Read     = 0.4e-6
 )
 
 // What a batch is made of where nothing fails.
@@ -116,12 +119,18 @@ const (
 	usualPhoto         = 70 * time.Millisecond
 	usualQuote         = 15 * time.Millisecond // it waits for S3
 	usualRow           = 3 * time.Millisecond  // of report, and as long for duplicates
+
+	// Requests to S3 for an item that is quoted, counted from the code: intake 3
+	// writes and lists and 1 read, predict 3 and 4, duplicates 1 and 1, quote 3
+	// and 6, report 0 and 5.
+	writesOfItem = 3 + 3 + 1 + 3 + 0
+	readsOfItem  = 1 + 4 + 1 + 6 + 5
 )
 
-// costs are those of a batch, in US dollars. S3's are in docs/batch.md.
-type costs struct{ transitions, predict, quote, report float64 }
+// costs are those of a batch, in US dollars.
+type costs struct{ transitions, predict, quote, report, s3 float64 }
 
-func (c costs) sum() float64 { return c.transitions + c.predict + c.quote + c.report }
+func (c costs) sum() float64 { return c.transitions + c.predict + c.quote + c.report + c.s3 }
 
 // costsOf adds a batch up.
 func costsOf(items, perCall int) costs {
@@ -131,6 +140,7 @@ func costsOf(items, perCall int) costs {
 		transitions: (2*calls*transitionsPerCall + transitionsOnce) * perTransition,
 		predict:     n*usualPhoto.Seconds()*predictGB*perGBSecond + calls*perRequest,
 		quote:       n*usualQuote.Seconds()*quoteGB*perGBSecond + calls*perRequest,
+		s3:          n * (writesOfItem*perS3Write + readsOfItem*perS3Read),
 		report:      2 * n * usualRow.Seconds() * reportGB * perGBSecond,
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
@@ -47,25 +50,32 @@ func (m *Marker) Batch(ctx context.Context, pictures []Picture) (int, error) {
 		found[a] = append(found[a], casefile.Duplicate{Case: b.Case, N: b.N, Kind: match.Kind, Distance: match.Distance})
 		found[b] = append(found[b], casefile.Duplicate{Case: a.Case, N: a.N, Kind: match.Kind, Distance: match.Distance})
 	}
-	marked := 0
+	var marked atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(lookups)
 	for _, p := range pictures {
-		indexed, err := m.indexed(ctx, p)
-		if err != nil {
-			return marked, err
-		}
-		any, err := m.write(ctx, p, append(indexed, found[p]...))
-		if errors.Is(err, cases.ErrErased) {
-			continue // since its photo was read
-		}
-		if err != nil {
-			return marked, err
-		}
-		if any {
-			marked++
-		}
+		group.Go(func() error {
+			indexed, err := m.indexed(ctx, p)
+			if err != nil {
+				return err
+			}
+			any, err := m.write(ctx, p, append(indexed, found[p]...))
+			if errors.Is(err, cases.ErrErased) {
+				return nil // since its photo was read
+			}
+			if any {
+				marked.Add(1)
+			}
+			return err
+		})
 	}
-	return marked, nil
+	err := group.Wait()
+	return int(marked.Load()), err
 }
+
+// lookups is how many photos of a batch are looked up at a time: on AWS each
+// waits for S3, and a batch of 100,000 has minutes.
+const lookups = 32
 
 // aliveOnce returns a function that tells whether none of some cases is erased,
 // and looks for each once.

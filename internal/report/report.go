@@ -43,7 +43,7 @@ const Tries = 5
 const MaxManifest = 512 << 20
 
 // MaxItems bounds a batch: so many rows are read and held within the function's
-// time and memory. docs/batch.md has the sum.
+// time and memory. docs/batch-aws.md has the sum.
 const MaxItems = 200_000
 
 // readers is how many items are looked at at a time; each waits for S3.
