@@ -102,11 +102,13 @@ type fields struct {
 	Inputs      struct {
 		Application string `json:"application"`
 		Estimate    string `json:"estimate"`
+		Duplicates  string `json:"duplicates"`
 		Decision    string `json:"decision"`
 	} `json:"inputs"`
 	Hashes struct {
 		Application string `json:"application"`
 		Estimate    string `json:"estimate"`
+		Duplicates  string `json:"duplicates"`
 		Decision    string `json:"decision"`
 	} `json:"hashes"`
 }
@@ -259,6 +261,7 @@ func (v *verifier) references(o *object) {
 	case "quotes":
 		v.refer(o, o.Inputs.Application, o.Hashes.Application)
 		v.refer(o, o.Inputs.Estimate, o.Hashes.Estimate)
+		v.refer(o, o.Inputs.Duplicates, o.Hashes.Duplicates)
 		v.refer(o, o.Inputs.Decision, o.Hashes.Decision)
 		v.refer(o, o.Replaces, "")
 	case "photos":

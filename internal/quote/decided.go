@@ -211,6 +211,11 @@ func (h *Handler) decision(ctx context.Context, c event.Cause, in *Input) error 
 			return fmt.Errorf("read the decision's estimate: %w", err)
 		}
 		in.useEstimate(estimate)
+		if base.Object.Inputs.Duplicates != "" { // what was known then, no more
+			if err := h.useDuplicates(ctx, in, estimate.Object.N); err != nil {
+				return err
+			}
+		}
 	}
 	return in.UseDecision(d, &base.Object)
 }

@@ -661,3 +661,31 @@ func TestRebuild(t *testing.T) {
 		t.Errorf("the queue made anew (-before +after)\n%s", diff)
 	}
 }
+
+// TestDuplicate: a case that waits for its photo's sake shows which others it
+// was sent with, and what is decided on it replays, also where another duplicate
+// came to light after the quote.
+func TestDuplicate(t *testing.T) {
+	o := newOffice(t)
+	const id = "case-0001"
+	put(t, o.store, casefile.DuplicatesKey(id, 1), casefile.Duplicates{Schema: 1, Case: id, N: 1, Time: o.tick(),
+		Of: []casefile.Duplicate{{Case: "case-0002", N: 1, Kind: "file"}}})
+	o.apply(t, id, facts(30))
+	o.apply(t, "case-0003", facts(30)) // quoted, and a duplicate is found later
+	put(t, o.store, casefile.DuplicatesKey("case-0003", 1), casefile.Duplicates{Schema: 1, Case: "case-0003", N: 1, Time: o.tick(),
+		Of: []casefile.Duplicate{{Case: "case-0002", N: 1, Kind: "picture", Distance: 3}}})
+	at := o.tick()
+	put(t, o.store, casefile.PersonKey("case-0003", 1), casefile.PersonRequest{Schema: 1, Case: "case-0003", N: 1, Time: at})
+	for _, id := range []string{id, "case-0003"} {
+		o.take(t, anna, id)
+		before := o.look(t, anna, id)
+		if len(before.Duplicates) != 1 || !strings.Contains(string(before.Duplicates[0]), "case-0002") {
+			t.Errorf("%s shows %s", id, before.Duplicates)
+		}
+		o.decideOn(t, anna, id, "accept", nil).into(t, http.StatusCreated, nil)
+		if b := o.look(t, anna, id); *b.Quote.GrossAnnualCents != *before.Quote.GrossAnnualCents || b.Quote.Inputs.Duplicates != before.Quote.Inputs.Duplicates {
+			t.Errorf("%s: accepted at %d with %q", id, *b.Quote.GrossAnnualCents, b.Quote.Inputs.Duplicates)
+		}
+		o.audited(t, id)
+	}
+}
