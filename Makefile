@@ -27,8 +27,10 @@ TORCH := $(CACHE)/venv-torch
 BENCH_ONNX := $(CACHE)/venv-bench-onnx
 BENCH_TORCH := $(CACHE)/venv-bench-torch
 BENCH_INT8 := $(CACHE)/venv-bench-int8
+MOTO := $(CACHE)/venv-moto
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
+BENCH_PYTHON := $(CACHE)/venv-bench
 
 SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shasum -a 256)
 
@@ -37,7 +39,7 @@ SHA256 := $(shell command -v sha256sum >/dev/null && echo sha256sum || echo shas
 # and in CI.
 CODE_HASH = sha256:$(shell find . \
 	\( -path ./.git -o -path ./.aws-sam -o -path ./bin -o -path ./build -o -name testdata \) -prune -o \
-	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
+	-type f \( -name '*.go' ! -name '*_test.go' -o -path './rules/*' -o -path './internal/onboard/*' ! -name '*_test.go' -o -path './internal/batch/*.html' -o -path './internal/review/*' ! -name '*_test.go' -o -path './internal/gate/*.yaml' -o -name go.mod -o -name go.sum \) -print | \
 	LC_ALL=C sort | xargs $(SHA256) | $(SHA256) | cut -d ' ' -f 1)
 SET_CODE = -X github.com/agequote/agequote/internal/version.Code=$(CODE_HASH)
 
@@ -58,7 +60,7 @@ train-build: ## build bin/training, as the training image has it
 	@mkdir -p bin
 	CGO_ENABLED=1 go build -trimpath -buildvcs=false -ldflags '$(SET_CODE)' -o bin/training ./training
 
-FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction
+FUNCTIONS := PredictFunction QuoteFunction FailedFunction OnboardFunction ReportFunction ReviewFunction
 
 .PHONY: functions $(FUNCTIONS)
 functions: $(FUNCTIONS) ## build the functions for this machine, into build/<function in template.yaml>/
@@ -83,7 +85,7 @@ define need_compiler
 predict for $(TARGET) needs a C compiler for it, for instance CC='zig cc -target x86_64-linux-gnu.2.34' (Lambda has glibc 2.34)
 endef
 
-.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction
+.PHONY: build-PredictFunction build-QuoteFunction build-FailedFunction build-OnboardFunction build-ReportFunction build-ReviewFunction
 build-PredictFunction:
 	$(if $(and $(other_system),$(default_compiler)),$(error $(need_compiler)))
 	$(call bootstrap,predict,1)
@@ -100,6 +102,12 @@ build-FailedFunction:
 
 build-OnboardFunction:
 	$(call bootstrap,onboard,0)
+
+build-ReportFunction:
+	$(call bootstrap,report,0)
+
+build-ReviewFunction:
+	$(call bootstrap,review,0)
 
 .PHONY: onnxruntime
 onnxruntime: ## fetch ONNX Runtime into the cache, checked by hash
@@ -124,6 +132,11 @@ train-parts: onnxruntime backbone $(if $(or $(GOMLX_BACKEND),$(filter-out linux-
 demo: build ## send a selfie through the local stack; another one with PHOTO=file
 	bin/agequote demo $(if $(PHOTO),--photo '$(PHOTO)')
 
+.PHONY: batch
+MANIFEST ?= events/manifest.csv
+batch: build ## quote the applications of MANIFEST, by default the sample's, into build/batch; IMAGES is the folder of its photos
+	bin/agequote batch '$(MANIFEST)' --out build/batch $(if $(IMAGES),--images '$(IMAGES)')
+
 # FACES holds UTKFace and FG-NET, which are not in the project.
 FACES ?= ../shared/faces
 RECIPE ?= transfer
@@ -146,6 +159,23 @@ READINGS ?= build/runs/$(RECIPE)/readings.jsonl
 pricing-study: ## what the photo is good for in pricing: build/crosscheck and docs/pricing.md, after `make train`; of PACKAGE and its READINGS
 	go run ./training crosscheck --readings '$(READINGS)' --package '$(PACKAGE)' --out build/crosscheck --docs docs/pricing.md
 	go test ./cmd/agequote -run '^TestPricingExample$$' -update-pricing
+
+.PHONY: duplicates-study
+duplicates-study: ## how well duplicates of photos are found, on FACES: docs/duplicates.md
+	go run ./training/duplicates --faces '$(FACES)' > build/duplicates.md
+	mv build/duplicates.md docs/duplicates.md
+
+# Adults of the validation part of UTKFace, one photo each, with facts drawn by a
+# seed: once the photo gives the age, once it checks a stated one.
+.PHONY: fairness
+FAIRNESS := build/fairness
+fairness: build train-build ## outcomes, premiums and errors by sex, age and race on FACES: build/fairness and docs/fairness.md
+	@rm -rf $(FAIRNESS)
+	bin/training applicants --recipe training/recipes/$(RECIPE).yaml --images '$(FACES)' --out $(FAIRNESS)
+	@for way in unstated stated; do \
+		bin/agequote batch $(FAIRNESS)/$$way.csv --images '$(FACES)' --out $(FAIRNESS)/$$way && \
+		bin/agequote fairness --batch $(FAIRNESS)/$$way --labels $(FAIRNESS)/true-ages.tsv --out $(FAIRNESS)/$$way-report --docs docs/fairness.md:$$way || exit 1; \
+	done
 
 .PHONY: train-aws
 STACK ?= agequote
@@ -179,8 +209,8 @@ test: build train-parts $(if $(BROWSER),axe) $(GOTESTSUM) ## run all tests, the 
 	awk -f infra/count.awk build/test.json; exit $$status
 
 .PHONY: test-browser axe
-test-browser: build axe ## test the customers' page in Chromium; pictures of every step go to build/screenshots
-	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest -count 1 -v
+test-browser: build axe ## test both pages in Chromium; pictures of every step go to build/screenshots
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_REQUIRE_BROWSER=1 go test ./internal/onboard/browsertest ./internal/review/browsertest -count 1 -v
 
 axe: ## fetch axe-core, which tests the page's accessibility, into the cache, checked by hash
 	@infra/axe.sh >/dev/null
@@ -210,14 +240,32 @@ train-kill: train-parts ## kill five training runs at random steps, and take eac
 soak: build ## send 500 uploads, 5 of them broken, while predict is killed; another number with UPLOADS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),500) go test ./cmd/agequote -run '^TestChain$$' -count 1 -v
 
+# S3 fails one request in ten, functions are killed, the disk fills, events come
+# twice and late, the model is replaced; and the handlers alone on wrong clocks.
+.PHONY: faults
+faults: build ## send UPLOADS uploads while everything breaks, by SEED; the books have to balance
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_UPLOADS=$(or $(UPLOADS),10000) AGEQUOTE_SEED=$(or $(SEED),1) \
+		go test ./cmd/agequote -run '^TestFaults$$' -count 1 -timeout 2h -v
+	AGEQUOTE_SIMULATE=$(or $(UPLOADS),10000) AGEQUOTE_SEED=$(or $(SEED),1) go test ./internal/failed -run '^TestSimulation$$' -count 1 -v
+
 .PHONY: bench-onboard
 bench-onboard: build ## send 200 customers to the local stack at once, all to be quoted; another number with CUSTOMERS
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_CUSTOMERS=$(or $(CUSTOMERS),200) go test ./cmd/agequote -run '^TestOnboardMany$$' -count 1 -timeout 15m -v
+
+.PHONY: bench-review
+bench-review: build ## how quick a queue of 10,000 open cases is on the local stack; another number with OPEN
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_OPEN=$(or $(OPEN),10000) go test ./cmd/agequote -run '^TestReviewMany$$' -count 1 -timeout 20m -v
 
 # Schemathesis makes requests of all kinds out of openapi.yaml, good ones and bad.
 .PHONY: test-schemathesis
 test-schemathesis: build $(SCHEMATHESIS) ## hold the API on the local stack to its OpenAPI file
 	AGEQUOTE_REQUIRE=1 AGEQUOTE_SCHEMATHESIS='$(SCHEMATHESIS)' go test ./cmd/agequote -run '^TestOnboardConforms$$' -count 1 -timeout 15m -v
+
+# moto's server interprets the States language; the functions and S3 are the
+# local stack's.
+.PHONY: test-statemachine
+test-statemachine: build $(MOTO)/ready ## run the state machine of a batch, with the local functions behind it
+	AGEQUOTE_REQUIRE=1 AGEQUOTE_MOTO='$(MOTO)/bin/moto_server' go test ./cmd/agequote -run '^TestStateMachine' -count 1 -timeout 15m -v
 
 .PHONY: bench
 COUNT ?= 10
@@ -231,6 +279,13 @@ bench: build $(BENCHSTAT) ## run the benchmarks, COUNT times each, those that ma
 PAST ?= 1000000
 bench-whatif: ## decide PAST past cases again on two processors; the file of a million takes 1.3 GB of TMPDIR
 	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(PAST)
+
+.PHONY: bench-batch
+PHOTOS ?= 200
+ROUNDS ?= 3
+bench-batch: build $(BENCH_PYTHON)/ready ## photos a second of agequote batch, Python on ONNX Runtime and PyTorch by turns on two cores, on IMAGES or made photos; 2 GB of wheels
+	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
+		--photos $(PHOTOS) --rounds $(ROUNDS) $(if $(IMAGES),--images '$(IMAGES)')
 
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
@@ -288,8 +343,10 @@ check-tidy: ## go.mod and go.sum
 # Offline: sam needs a region, and neither credentials nor AWS.
 check-template: export AWS_DEFAULT_REGION := eu-west-1
 check-template: export SAM_CLI_TELEMETRY := 0
-check-template: $(VENV)/ready ## template.yaml and infra/: cfn-lint, hadolint, sam validate, sam build
+check-template: $(VENV)/ready ## template.yaml and infra/, with the state machine: cfn-lint, hadolint, sam validate, sam build
 	$(VENV)/bin/cfn-lint template.yaml infra/training.yaml
+	@mkdir -p build && infra/asl-template.sh infra/batch.asl.json >build/batch.template.json
+	$(VENV)/bin/cfn-lint build/batch.template.json
 	$(VENV)/bin/hadolint infra/training.Dockerfile
 	$(VENV)/bin/sam validate --lint
 	$(VENV)/bin/sam build --build-dir build/sam
@@ -339,6 +396,11 @@ $(SCHEMATHESIS): infra/schemathesis.txt
 	'$(CACHE)/venv-schemathesis/bin/pip' install --quiet --disable-pip-version-check -r infra/schemathesis.txt
 	@touch $@
 
+$(MOTO)/ready: infra/moto.txt
+	python3 -m venv '$(MOTO)'
+	'$(MOTO)/bin/pip' install --quiet --disable-pip-version-check -r infra/moto.txt
+	@touch $@
+
 $(TORCH)/ready: training/bench/requirements.txt
 	python3 -m venv '$(TORCH)'
 	'$(TORCH)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/requirements.txt
@@ -357,6 +419,11 @@ $(BENCH_TORCH)/ready: bench/python/requirements-torch.txt
 $(BENCH_INT8)/ready: training/bench/int8.txt
 	python3 -m venv '$(BENCH_INT8)'
 	'$(BENCH_INT8)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/int8.txt
+	@touch $@
+
+$(BENCH_PYTHON)/ready: bench/python/requirements.txt
+	python3 -m venv '$(BENCH_PYTHON)'
+	'$(BENCH_PYTHON)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements.txt
 	@touch $@
 
 $(PYMORT)/ready: internal/premium/testdata/requirements.txt

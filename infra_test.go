@@ -169,7 +169,8 @@ func TestOnboardDeletes(t *testing.T) {
 		}
 	}
 	want := map[string][]string{"OnboardFunction": {
-		"s3:DeleteObjectVersion uploads uploads/*", "s3:DeleteObjectVersion cases cases/*", "s3:DeleteObjectVersion cases queue/*",
+		"s3:DeleteObjectVersion uploads uploads/*", "s3:DeleteObjectVersion uploads batch-uploads/*",
+		"s3:DeleteObjectVersion cases cases/*", "s3:DeleteObjectVersion cases queue/*", "s3:DeleteObjectVersion cases index/photo/*",
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("who may delete what (-want +got)\n%s", diff)

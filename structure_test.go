@@ -4,11 +4,15 @@ package agequote_test
 
 import (
 	"debug/elf"
+	"errors"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -45,10 +49,15 @@ func TestImports(t *testing.T) {
 		{"functions/quote", []string{training, localS3, localStack, onnx}, "pricing needs no network"},
 		{"functions/failed", []string{training, localS3, localStack, onnx}, "sending again needs no network"},
 		{"functions/onboard", []string{training, localS3, localStack, onnx}, "what customers wait for must start quickly"},
+		{"functions/review", []string{training, localS3, localStack, onnx}, "underwriters wait for it, and it reads no photo"},
 		{"internal/age", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/premium", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
 		{"internal/underwriting", []string{aws, onnx, network, clock, module + "/internal/face", module + "/internal/s3store"}, "pure: values in, values out"},
+		{"internal/agreement", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
+		{"internal/sample", []string{aws, onnx, network, clock, module}, "pure: values in, values out"},
+		{"internal/audit", []string{aws, onnx, network, clock, module + "/internal/review"}, "an examiner can read all of it"},
 		{"internal/letter", []string{aws, onnx, network, clock, module + "/internal/rulebook"}, "pure: a letter holds what is in the record alone"},
+		{"internal/picturehash", []string{aws, onnx, network, clock, module}, "pure: a picture in, a hash out, and no face"},
 		{"internal/face", []string{aws, onnx, network, clock}, "ONNX comes in through its interface"},
 		{"internal/gate", []string{aws, onnx, network, clock}, "pure: values in, values out"},
 		{"internal/registry", []string{aws, onnx, network, clock}, "knows packages by their hashes alone, and S3 not at all"},
@@ -132,4 +141,41 @@ func TestBootstrapsRunOnAL2023(t *testing.T) {
 			}
 		})
 	}
+}
+
+var link = regexp.MustCompile("\\[(`?)([^]`]+)`?\\]\\(([^)# ]+)[^)]*\\)")
+
+// TestLinks follows every link between our documents and files. A link whose
+// text is a name in code font, to a Go file, promises that the file declares
+// that name.
+func TestLinks(t *testing.T) {
+	files, err := exec.CommandContext(t.Context(), "find", ".", "-name", "*.md", "-not", "-path", "./build/*", "-not", "-path", "./.aws-sam/*").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range strings.Fields(string(files)) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			code, name, target := m[1] == "`", m[2], m[3]
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			target = filepath.Join(filepath.Dir(file), target)
+			content, err := os.ReadFile(target)
+			if err != nil && !errors.Is(err, syscall.EISDIR) {
+				t.Errorf("%s: %s: %v", file, name, err)
+				continue
+			}
+			if code && filepath.Ext(target) == ".go" && token.IsIdentifier(name) && !declares(string(content), name) {
+				t.Errorf("%s: %s does not declare %s", file, target, name)
+			}
+		}
+	}
+}
+
+func declares(source, name string) bool {
+	return regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |var |const |\t)` + regexp.QuoteMeta(name) + `\b`).MatchString(source)
 }

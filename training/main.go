@@ -29,6 +29,7 @@ Usage:
   go run ./training crosscheck --readings FILE --package DIR --out DIR [--docs FILE.md]
   go run ./training ablation  --rows FILE --prepared DIR --cache DIR --out DIR [--images DIR]
   go run ./training speed     [--python PYTHON]
+  go run ./training applicants --recipe FILE --images DIR --out DIR
   go run ./training similar   PHOTO --images DIR --labels FILE
 
   go run ./training submit --stack NAME --recipe NAME
@@ -111,6 +112,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return export(ctx, args[1:], stdout, stderr)
 	case "publish":
 		return publish(ctx, args[1:], stdout, stderr)
+	case "applicants":
+		return applicants(ctx, args[1:], stdout, stderr)
 	case "similar":
 		return similarFaces(ctx, args[1:], stdout, stderr)
 	case "speed":

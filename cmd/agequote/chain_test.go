@@ -64,6 +64,12 @@ func (b *lockedBuffer) String() string {
 // `make functions` built. Parameters come as NAME=value.
 func startChain(t *testing.T, parameters ...string) *chain {
 	t.Helper()
+	return startChainWith(t, func(*local.Options) {}, parameters...)
+}
+
+// startChainWith is startChain with other options of the stack.
+func startChainWith(t *testing.T, change func(*local.Options), parameters ...string) *chain {
+	t.Helper()
 	functions, err := filepath.Abs("../../build")
 	if err != nil {
 		t.Fatal(err)
@@ -74,20 +80,23 @@ func startChain(t *testing.T, parameters ...string) *chain {
 		}
 		t.Skipf("%v; run make functions", err)
 	}
-	overrides := map[string]string{"AllowResearchModel": "yes"}
+	overrides := map[string]string{"AllowResearchModel": "yes", "SampleShare": "0"} // a test that wants a sample draws all
 	for _, p := range parameters {
 		name, value, _ := strings.Cut(p, "=")
 		overrides[name] = value
 	}
 	c := &chain{log: new(lockedBuffer)}
-	c.Stack, err = local.Start(t.Context(), local.Options{
+	options := local.Options{
 		Template:    "../../template.yaml",
 		Parameters:  overrides,
 		Functions:   functions,
-		Dir:         t.TempDir(),
 		RetryWait:   50 * time.Millisecond,
 		FunctionLog: c.log,
-	})
+	}
+	if change(&options); options.Dir == "" {
+		options.Dir = t.TempDir()
+	}
+	c.Stack, err = local.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +218,7 @@ func TestChain(t *testing.T) {
 	if testing.Short() {
 		uploads = 12
 	}
-	selfies := [][]byte{readSample(t, "astronaut.png"), readSample(t, "grace_hopper.jpg")}
+	selfies := [][]byte{asJPEG(t, readSample(t, "astronaut.png")), readSample(t, "grace_hopper.jpg")}
 	want := map[string]reason.Code{}
 	photos := map[string][]byte{}
 	for code, photo := range brokenPhotos(t, selfies[1]) {
@@ -219,7 +228,7 @@ func TestChain(t *testing.T) {
 	}
 	for i := len(photos); i < uploads; i++ {
 		id := casefile.NewID()
-		want[id], photos[id] = reason.OK, selfies[i%len(selfies)]
+		want[id], photos[id] = reason.OK, withComment(selfies[i%len(selfies)], i) // each customer has a file of his own
 	}
 
 	c := startChain(t)

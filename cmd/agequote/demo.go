@@ -241,6 +241,7 @@ func (j journey) print(w io.Writer, dir string) error {
 		if err := printQuote(&text, *j.Quote); err != nil {
 			return err
 		}
+		j.printDuplicates(&text, dir)
 	}
 	fmt.Fprint(&text, "\nWhere it lies")
 	if dir != "" {
@@ -258,6 +259,22 @@ func (j journey) print(w io.Writer, dir string) error {
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// printDuplicates explains a quote that was referred because the same file came
+// with another case: what a second demo in a folder that is kept gets.
+func (j journey) printDuplicates(w io.Writer, dir string) {
+	for _, r := range j.Quote.Reasons {
+		if r.Code != underwriting.DuplicatePhoto {
+			continue
+		}
+		others := strings.Fields(r.Value)
+		fmt.Fprintf(w, "\nThe same file was sent with %d other cases before, such as %s: most likely by an earlier\ndemo, whose cases are kept", len(others), others[0])
+		if dir != "" {
+			fmt.Fprintf(w, " in %s. Another photo, or --dir with a new folder, is quoted without this reason", dir)
+		}
+		fmt.Fprintln(w, ".")
+	}
 }
 
 // short is enough of a hash to recognise it by.

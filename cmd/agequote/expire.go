@@ -126,7 +126,7 @@ func printExpiry(e *env, r expiry.Report, asJSON bool) error {
 	for _, why := range slices.Sorted(maps.Keys(r.Whys)) {
 		fmt.Fprintf(e.stdout, "  %-11s %d\n", why, r.Whys[why])
 	}
-	_, err := fmt.Fprintf(e.stdout, "erased cases: %d finished, %d queue markers and %d failure records that named one\n",
-		r.ErasuresFinished, r.StrayMarkers, r.FailureRecords)
+	_, err := fmt.Fprintf(e.stdout, "erased cases: %d finished, %d queue markers, %d index entries and %d failure records that named one\n",
+		r.ErasuresFinished, r.StrayMarkers, r.StrayEntries, r.FailureRecords)
 	return err
 }

@@ -35,9 +35,9 @@ type command struct {
 // commands in the order of the list.
 func commands() []*command {
 	return []*command{
-		demoCommand(), devCommand(), estimateCommand(), quoteCommand(), evaluateCommand(), redriveCommand(),
-		replayCommand(), whatifCommand(), letterCommand(), modelsCommand(), rulesCommand(),
-		expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
+		demoCommand(), devCommand(), tokenCommand(), estimateCommand(), quoteCommand(), batchCommand(), evaluateCommand(), redriveCommand(),
+		replayCommand(), whatifCommand(), letterCommand(), fairnessCommand(), examinationCommand(), modelsCommand(), rulesCommand(),
+		auditCommand(), queueCommand(), expireCommand(), eraseCommand(), holdCommand(), releaseHoldCommand(), stopCommand(), startCommand(),
 	}
 }
 

@@ -472,7 +472,7 @@ func TestOnboardMany(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := me.send(ctx, selfie); err != nil {
+			if err := me.send(ctx, withComment(selfie, i)); err != nil { // a file of his own
 				return err
 			}
 			sent := time.Now()

@@ -210,7 +210,7 @@ func (q *quoteFlags) input(now time.Time) quote.Input {
 		q.bad.Add("smoker", "choose yes or no")
 	}
 	if q.sum != "" {
-		cents, err := parseCents(q.sum)
+		cents, err := underwriting.ParseCents(q.sum)
 		if err != nil {
 			q.bad.Add("sum_cents", "give an amount such as 250000 or 250000.50")
 		}
@@ -240,16 +240,6 @@ func (q *quoteFlags) interval() *age.Estimate {
 	}
 	middle := math.Round((*q.low+*q.high)/2*10) / 10
 	return &age.Estimate{Age: &middle, Low: q.low, High: q.high}
-}
-
-// parseCents reads an amount with at most two decimals. It does not go through
-// floating point: 0.29 is 29 cents.
-func parseCents(s string) (int64, error) {
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(fraction) > 2 {
-		return 0, errors.New("more than two decimals")
-	}
-	return strconv.ParseInt(whole+(fraction + "00")[:2], 10, 64)
 }
 
 // printQuote prints a quote for a person.

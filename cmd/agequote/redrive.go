@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -31,13 +32,21 @@ done already is found and not done twice. AWS settings come from the
 environment, as for the aws command; for the local stack, from the lines that
 ` + "`agequote dev`" + ` prints.
 
+With --lost it looks through the photos instead, for those that have neither an
+estimate nor a quote nor a failure some time after they came: their event, or
+the record of its failure, was lost on its way.
+
   agequote redrive --cases-bucket B --predict-function P --quote-function Q
   agequote redrive --dry-run              lists the cases and sends nothing
+  agequote redrive --lost --uploads-bucket U
 `,
 		flags: func(fs *flag.FlagSet) func(context.Context, *env, []string) error {
 			bucket := fs.String("cases-bucket", "", "`NAME` of the cases bucket (default: $CASES_BUCKET)")
 			predictName := fs.String("predict-function", "", "`NAME` of the predict function (default: $PREDICT_FUNCTION)")
 			quoteName := fs.String("quote-function", "", "`NAME` of the quote function (default: $QUOTE_FUNCTION)")
+			lost := fs.Bool("lost", false, "send photos of which nothing came, not what gave up")
+			uploads := fs.String("uploads-bucket", "", "`NAME` of the uploads bucket, for --lost (default: $UPLOADS_BUCKET)")
+			age := fs.Duration("age", 7*time.Hour, "with --lost, leave out photos younger than this `TIME`: an event is tried for six hours")
 			dryRun := fs.Bool("dry-run", false, "list the cases and send nothing")
 			asJSON := fs.Bool("json", false, "print one JSON line a case")
 			return func(ctx context.Context, e *env, args []string) error {
@@ -47,19 +56,27 @@ environment, as for the aws command; for the local stack, from the lines that
 					}
 				}
 				fill(bucket, "CASES_BUCKET")
+				fill(uploads, "UPLOADS_BUCKET")
 				fill(predictName, "PREDICT_FUNCTION")
 				fill(quoteName, "QUOTE_FUNCTION")
 				if *bucket == "" || *predictName == "" || *quoteName == "" || len(args) > 0 {
 					return usagef("redrive: --cases-bucket, --predict-function and --quote-function are needed, and no more")
 				}
+				if *lost && *uploads == "" {
+					return usagef("redrive: --lost needs --uploads-bucket")
+				}
 				aws, err := awsconfig.LoadDefaultConfig(ctx)
 				if err != nil {
 					return fmt.Errorf("load AWS settings: %w", err)
 				}
+				client := s3.NewFromConfig(aws)
 				r := redriver{
 					env: e, predict: *predictName, quote: *quoteName, dryRun: *dryRun, json: *asJSON,
-					cases:  &s3store.Bucket{Client: s3.NewFromConfig(aws), Name: *bucket},
+					cases:  &s3store.Bucket{Client: client, Name: *bucket},
 					lambda: &lambdaclient.Client{Lambda: awslambda.NewFromConfig(aws)},
+				}
+				if *lost {
+					return r.runLost(ctx, &s3store.Bucket{Client: client, Name: *uploads}, e.now().Add(-*age))
 				}
 				return r.run(ctx)
 			}

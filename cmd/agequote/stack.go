@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -20,10 +22,11 @@ import (
 type stackFlags struct {
 	template, functions, dir string
 	s3Port, lambdaPort       int
-	pagePort                 int
+	pagePort, reviewPort     int
 	concurrency              int
 	retryWait                time.Duration
 	verbose                  bool
+	parameters               map[string]string
 }
 
 func (f *stackFlags) register(fs *flag.FlagSet, dir string) {
@@ -33,12 +36,23 @@ func (f *stackFlags) register(fs *flag.FlagSet, dir string) {
 	fs.IntVar(&f.s3Port, "s3-port", 0, "`PORT` of S3 on 127.0.0.1; 0 takes a free one")
 	fs.IntVar(&f.lambdaPort, "lambda-port", 0, "`PORT` of Lambda on 127.0.0.1; 0 takes a free one")
 	fs.IntVar(&f.pagePort, "page-port", 0, "`PORT` of the customers' page and API on 127.0.0.1; 0 takes a free one")
+	fs.IntVar(&f.reviewPort, "review-port", 0, "`PORT` of the underwriters' page and API on 127.0.0.1; 0 takes a free one")
 	fs.IntVar(&f.concurrency, "concurrency", 0, "`N` instances of a function at a time; 0: one a processor")
 	fs.DurationVar(&f.retryWait, "retry-wait", time.Second, "`TIME` before a failed event is tried again; 0s waits as Lambda does, 1 and 2 minutes")
+	// Research models may run in it: it is for trials.
+	f.parameters = map[string]string{"AllowResearchModel": "yes"}
+	fs.Func("parameter", "`NAME=VALUE` of the template, such as ReviewIssuer; once for each", func(text string) error {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return errors.New("want NAME=VALUE")
+		}
+		f.parameters[name] = value
+		return nil
+	})
 	fs.BoolVar(&f.verbose, "verbose", false, "show what the functions log")
 }
 
-// start brings the stack up. Research models may run in it: it is for trials.
+// start brings the stack up.
 func (f *stackFlags) start(ctx context.Context, e *env) (*local.Stack, error) {
 	template, functions := f.template, f.functions
 	if template == "" {
@@ -57,12 +71,13 @@ func (f *stackFlags) start(ctx context.Context, e *env) (*local.Stack, error) {
 	}
 	return local.Start(ctx, local.Options{
 		Template:    template,
-		Parameters:  map[string]string{"AllowResearchModel": "yes"},
+		Parameters:  f.parameters,
 		Functions:   functions,
 		Dir:         f.dir,
 		S3Port:      f.s3Port,
 		LambdaPort:  f.lambdaPort,
 		APIPort:     f.pagePort,
+		ReviewPort:  f.reviewPort,
 		RetryWait:   f.retryWait,
 		Concurrency: f.concurrency,
 		FunctionLog: log,

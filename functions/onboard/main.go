@@ -23,6 +23,7 @@ import (
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/onboard"
 	"github.com/agequote/agequote/internal/onboard/page"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/upload"
@@ -96,7 +97,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 }
 
 // asset is a file of the page as the handler takes it.
-func asset(path string) (onboard.Asset, bool) {
+func asset(path string) (openapi.Asset, bool) {
 	f, ok := page.Asset(path)
-	return onboard.Asset(f), ok
+	return openapi.Asset(f), ok
 }

@@ -15,12 +15,14 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/agequote/agequote/internal/audit"
 	"github.com/agequote/agequote/internal/config"
 	"github.com/agequote/agequote/internal/control"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/quote"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/s3store"
+	"github.com/agequote/agequote/internal/sample"
 	"github.com/agequote/agequote/internal/version"
 	"github.com/agequote/agequote/rules"
 )
@@ -48,12 +50,16 @@ func run(ctx context.Context, getenv func(string) string) error {
 		return fmt.Errorf("load AWS settings: %w", err)
 	}
 
-	cases := &s3store.Bucket{Client: s3.NewFromConfig(aws), Name: cfg.CasesBucket}
+	client := s3.NewFromConfig(aws)
+	cases := &s3store.Bucket{Client: client, Name: cfg.CasesBucket}
+	heads := &s3store.Bucket{Client: client, Name: cfg.AuditBucket}
 	stop := &control.Follower{Switch: control.New(cases), Now: time.Now}
 	h := &quote.Handler{
 		Cases:   cases,
 		Book:    book,
 		Stopped: stop.Stopped,
+		Sample:  sample.Draw{Share: cfg.SampleShare, Seed: cfg.SampleSeed}.Takes,
+		Seal:    &audit.Sealer{Cases: cases, Heads: heads, Version: version.String(), Now: time.Now},
 		Metrics: &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now},
 		Version: version.String(),
 		Now:     time.Now,

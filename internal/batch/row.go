@@ -24,12 +24,13 @@ var Outcomes = []Outcome{Quoted, Referred, Postponed, Declined, Refused, Failed}
 // that does not exist is null. The tags are the columns of results.csv and
 // results.parquet, in this order.
 type Row struct {
-	Row     int     `parquet:"row" json:"row"` // line of the manifest, from 1
+	Row     int     `parquet:"row" json:"row"` // line of the manifest, whose header is line 1
 	Case    string  `parquet:"case" json:"case"`
 	Photo   string  `parquet:"photo" json:"photo"` // as the manifest names it
 	Outcome Outcome `parquet:"outcome" json:"outcome"`
 	Code    string  `parquet:"code" json:"code"`       // ok, or the photo's refusal, or the failure's
 	Stage   string  `parquet:"stage" json:"stage"`     // of a failure: manifest, predict or quote
+	Tries   int     `parquet:"tries" json:"tries"`     // of a failure, before it was given up
 	Reasons string  `parquet:"reasons" json:"reasons"` // codes of the quote's reasons, joined by spaces
 	Message string  `parquet:"message" json:"message"` // one plain sentence for what is not quoted
 

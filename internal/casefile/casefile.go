@@ -29,7 +29,7 @@ func NewID() string {
 
 var (
 	idPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$`)
-	uploadPattern = regexp.MustCompile(`^uploads/([A-Za-z0-9][A-Za-z0-9_-]{7,63})/([0-9]{4})$`)
+	uploadPattern = regexp.MustCompile(`^(?:batch-)?uploads/([A-Za-z0-9][A-Za-z0-9_-]{7,63})/([0-9]{4})$`)
 )
 
 // ValidID tells whether id can name a case. Batch manifests bring ids of
@@ -39,7 +39,12 @@ func ValidID(id string) bool { return idPattern.MatchString(id) }
 // UploadKey is the name of a case's n-th photo in the uploads bucket.
 func UploadKey(id string, n int) string { return fmt.Sprintf("uploads/%s/%04d", id, n) }
 
-// ParseUploadKey is the inverse of UploadKey; ok is false for any other name.
+// BatchUploadKey is the name in the uploads bucket of a case's n-th photo where
+// a batch's manifest brought it. No event starts predict there: the batch does.
+func BatchUploadKey(id string, n int) string { return fmt.Sprintf("batch-uploads/%s/%04d", id, n) }
+
+// ParseUploadKey is the inverse of UploadKey and BatchUploadKey; ok is false for
+// any other name.
 func ParseUploadKey(key string) (id string, n int, ok bool) {
 	m := uploadPattern.FindStringSubmatch(key)
 	if m == nil {
@@ -146,6 +151,7 @@ type Estimate struct {
 	// Estimate's fields: age, mean, low, high, coverage, distribution.
 	age.Estimate
 	Photo       string    `json:"photo"`           // hash of the bytes
+	Picture     string    `json:"picture"`         // perceptual hash of the whole upright picture, see package duplicate; empty where it was refused before it was decoded
 	Model       string    `json:"model"`           // hash of the package's manifest
 	ModelUse    string    `json:"model_use"`       // allowed use of the model: research, production
 	Application string    `json:"application"`     // name of the application whose consent allowed the reading

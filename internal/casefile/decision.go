@@ -42,7 +42,7 @@ func DecisionCause(n int) string { return fmt.Sprintf("decision-%04d", n) }
 
 // Decision is what a person decided on a case. It is written once. Previous
 // chains it to what stood before: the decision before it, or for the first one
-// the quote that it was made on.
+// the quote that it was made on, or the application where there is no quote.
 type Decision struct {
 	Schema int       `json:"schema"`
 	Case   string    `json:"case"`
@@ -51,8 +51,9 @@ type Decision struct {
 	By     string    `json:"by"`   // subject of the token, as the issuer states it
 	Role   string    `json:"role"` // underwriter or senior
 	Action Action    `json:"action"`
-	// Suggested is the action that waits for a confirmation, with Suggest, and
-	// the one that takes effect, with Confirm.
+	// Suggested is the action that waits for a confirmation, with Suggest, the
+	// one that takes effect, with Confirm, and the one that would have been
+	// taken, with SecondLook.
 	Suggested Action `json:"suggested,omitempty"`
 	Change    *Terms `json:"change,omitempty"` // with Change, or Suggested Change
 	// PostponeMonths is how long to wait, with Postpone.
@@ -61,7 +62,8 @@ type Decision struct {
 	Text           string `json:"text,omitempty"`   // in the underwriter's words, for colleagues and examiners; personal
 	Before         Terms  `json:"before"`           // what stood
 	After          Terms  `json:"after"`            // what stands now
-	Quote          string `json:"quote"`            // name of the quote that it was made on
+	Quote          string `json:"quote"`            // name of the quote that it was made on; empty: none stood
+	Application    string `json:"application"`      // name of the application that it was made on
 	Opened         bool   `json:"opened"`           // the photo had been opened by this person
 	Seconds        int    `json:"seconds"`          // from taking the case to deciding
 	Previous       string `json:"previous"`         // "sha256:..." of the object before it
@@ -75,4 +77,79 @@ type Terms struct {
 	Class    string                `json:"class,omitempty"`
 	Rating   string                `json:"rating,omitempty"`    // "A" to "P", or "none" in a change
 	PriceAge *int                  `json:"price_age,omitempty"` // whole years, on the product's age basis
+	// GrossAnnualCents is the premium on these terms; never in Decision.Change.
+	GrossAnnualCents *int64 `json:"gross_annual_cents,omitempty"`
 }
+
+// Effective is the action that a decision takes effect by: the suggested one of
+// a confirmation, "" of what changes nothing by itself.
+func (d *Decision) Effective() Action {
+	switch d.Action {
+	case Confirm:
+		return d.Suggested
+	case Suggest, Return, SecondLook:
+		return ""
+	}
+	return d.Action
+}
+
+// MakesQuote tells whether a quote follows from the decision.
+func (d *Decision) MakesQuote() bool {
+	switch d.Effective() {
+	case Accept, Change, Postpone, Decline:
+		return true
+	}
+	return false
+}
+
+// Reservation says who works on a case. The highest number counts, until its
+// time is over or a later decision stands.
+type Reservation struct {
+	Schema   int       `json:"schema"`
+	Case     string    `json:"case"`
+	N        int       `json:"n"`
+	By       string    `json:"by"`
+	Role     string    `json:"role"`
+	Time     time.Time `json:"time"`
+	Since    time.Time `json:"since"` // when this person took it, where it was taken again
+	Until    time.Time `json:"until"`
+	Released bool      `json:"released,omitempty"`
+	// Decisions is how many decisions stood: one more, and the reservation is over.
+	Decisions int    `json:"decisions"`
+	Version   string `json:"version"`
+}
+
+// ReservationsPrefix is the folder of a case's reservations.
+func ReservationsPrefix(id string) string { return Prefix(id) + "reservations/" }
+
+// ReservationKey is the name of a case's n-th reservation.
+func ReservationKey(id string, n int) string {
+	return fmt.Sprintf("%s%04d.json", ReservationsPrefix(id), n)
+}
+
+// Opening records that a person looked at a photo. Openings of a case are
+// chained like its decisions.
+type Opening struct {
+	Schema   int       `json:"schema"`
+	Case     string    `json:"case"`
+	N        int       `json:"n"`
+	Photo    int       `json:"photo"` // its number
+	By       string    `json:"by"`
+	Role     string    `json:"role"`
+	Time     time.Time `json:"time"`
+	Previous string    `json:"previous,omitempty"` // "sha256:..." of the opening before it
+	Version  string    `json:"version"`
+}
+
+// OpeningsPrefix is the folder of a case's openings.
+func OpeningsPrefix(id string) string { return Prefix(id) + "openings/" }
+
+// OpeningKey is the name of a case's n-th opening.
+func OpeningKey(id string, n int) string { return fmt.Sprintf("%s%04d.json", OpeningsPrefix(id), n) }
+
+// Further states of a queue marker.
+const (
+	StateSuggested = "suggested" // past an underwriter's authority; a senior confirms
+	StateOverdue   = "overdue"   // waited past its limit; comes first
+	StateSample    = "sample"    // accepted, and drawn for a blind second look
+)

@@ -33,8 +33,16 @@ const (
 // Prefix is the folder of a case in the cases bucket.
 func Prefix(id string) string { return "cases/" + id + "/" }
 
-// UploadPrefix is the folder of a case's photos in the uploads bucket.
+// UploadPrefix is the folder of the photos in the uploads bucket that a customer
+// sent.
 func UploadPrefix(id string) string { return "uploads/" + id + "/" }
+
+// BatchUploadPrefix is the folder of the photos in the uploads bucket that a
+// batch brought.
+func BatchUploadPrefix(id string) string { return "batch-uploads/" + id + "/" }
+
+// UploadPrefixes are the folders of all of a case's photos.
+func UploadPrefixes(id string) []string { return []string{UploadPrefix(id), BatchUploadPrefix(id)} }
 
 // ComplaintsPrefix is the folder of a case's complaints.
 func ComplaintsPrefix(id string) string { return Prefix(id) + "complaints/" }

@@ -136,16 +136,20 @@ type Band struct {
 type Inputs struct {
 	Application string `json:"application,omitempty"`
 	Estimate    string `json:"estimate,omitempty"`
+	Duplicates  string `json:"duplicates,omitempty"` // of the photo; absent where it has none
+	Decision    string `json:"decision,omitempty"`   // a person's, where the cause is one
 }
 
 // Hashes name the content of everything that shaped the quote, so that a
-// replay can prove that it had the same. Photo, model, estimate and application
-// are absent where there was none.
+// replay can prove that it had the same. Photo, model, estimate, duplicates and
+// application are absent where there was none.
 type Hashes struct {
 	Photo       string `json:"photo,omitempty"`
 	Model       string `json:"model,omitempty"`
 	Estimate    string `json:"estimate,omitempty"`
+	Duplicates  string `json:"duplicates,omitempty"`
 	Application string `json:"application,omitempty"`
+	Decision    string `json:"decision,omitempty"`
 	Rules       string `json:"rules"` // of the product and its parts together, see underwriting.Product.Hash
 	// RuleFiles are the files behind Rules, so that a replay can tell which of
 	// them is another one now.

@@ -24,6 +24,9 @@ type Predict struct {
 // Quote is what functions/quote is told.
 type Quote struct {
 	CasesBucket      string
+	AuditBucket      string  // heads of the cases' chains
+	SampleShare      float64 // of the cases quoted without a person, 0 to 1
+	SampleSeed       string  // which cases these are
 	MetricsNamespace string
 }
 
@@ -43,6 +46,56 @@ type Onboard struct {
 	ServiceKey       string // ids and secrets of cases follow from it
 	RetentionDays    int    // photos are kept so long at most
 	MetricsNamespace string
+}
+
+// Report is what functions/report is told.
+type Report struct {
+	CasesBucket      string // cases and batches
+	MetricsNamespace string
+}
+
+// LoadReport reads the settings of functions/report.
+func LoadReport(getenv func(string) string) (Report, error) {
+	e := env{get: getenv}
+	c := Report{
+		CasesBucket:      e.text("CASES_BUCKET"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
+}
+
+// Review is what functions/review is told.
+type Review struct {
+	UploadsBucket    string
+	CasesBucket      string
+	AuditBucket      string // heads of the cases' chains
+	QuoteFunction    string // name, to have decisions quoted
+	Issuer           string // of the tokens, for the page
+	TokenOrigin      string // of the issuer's token endpoint; the issuer, where that has its origin
+	ClientID         string
+	Audience         string
+	Scope            string // that the page asks for
+	RoleClaim        string // claim of the token that holds the role
+	MetricsNamespace string
+}
+
+// LoadReview reads the settings of functions/review.
+func LoadReview(getenv func(string) string) (Review, error) {
+	e := env{get: getenv}
+	c := Review{
+		UploadsBucket:    e.text("UPLOADS_BUCKET"),
+		CasesBucket:      e.text("CASES_BUCKET"),
+		AuditBucket:      e.text("AUDIT_BUCKET"),
+		QuoteFunction:    e.text("QUOTE_FUNCTION"),
+		Issuer:           e.text("REVIEW_ISSUER"),
+		TokenOrigin:      e.text("REVIEW_TOKEN_ORIGIN"),
+		ClientID:         e.text("REVIEW_CLIENT_ID"),
+		Audience:         e.text("REVIEW_AUDIENCE"),
+		Scope:            e.text("REVIEW_SCOPE"),
+		RoleClaim:        e.text("REVIEW_ROLE_CLAIM"),
+		MetricsNamespace: e.text("METRICS_NAMESPACE"),
+	}
+	return c, e.err()
 }
 
 // LoadPredict reads the settings of functions/predict.
@@ -65,6 +118,9 @@ func LoadQuote(getenv func(string) string) (Quote, error) {
 	e := env{get: getenv}
 	c := Quote{
 		CasesBucket:      e.text("CASES_BUCKET"),
+		AuditBucket:      e.text("AUDIT_BUCKET"),
+		SampleShare:      e.share("SAMPLE_SHARE"),
+		SampleSeed:       e.text("SAMPLE_SEED"),
 		MetricsNamespace: e.text("METRICS_NAMESPACE"),
 	}
 	return c, e.err()
@@ -134,6 +190,16 @@ func (e *env) whole(name, what string) int {
 		e.problems = append(e.problems, fmt.Errorf("%s is %q, want %s from 1", name, v, what))
 	}
 	return n
+}
+
+// share reads a number from 0 to 1.
+func (e *env) share(name string) float64 {
+	v := e.text(name)
+	x, err := strconv.ParseFloat(v, 64)
+	if v != "" && (err != nil || !(x >= 0 && x <= 1)) {
+		e.problems = append(e.problems, fmt.Errorf("%s is %q, want a share from 0 to 1", name, v))
+	}
+	return x
 }
 
 func (e *env) err() error {

@@ -17,7 +17,9 @@ var loaders = map[string]func(getenv func(string) string) error{
 	"PredictFunction": func(getenv func(string) string) error { _, err := config.LoadPredict(getenv); return err },
 	"QuoteFunction":   func(getenv func(string) string) error { _, err := config.LoadQuote(getenv); return err },
 	"FailedFunction":  func(getenv func(string) string) error { _, err := config.LoadFailed(getenv); return err },
+	"ReviewFunction":  func(getenv func(string) string) error { _, err := config.LoadReview(getenv); return err },
 	"OnboardFunction": func(getenv func(string) string) error { _, err := config.LoadOnboard(getenv); return err },
+	"ReportFunction":  func(getenv func(string) string) error { _, err := config.LoadReport(getenv); return err },
 }
 
 // names returns the names that a loader asks for.
@@ -35,6 +37,7 @@ func names(load func(func(string) string) error) []string {
 func TestTemplateSetsExactlyTheseNames(t *testing.T) {
 	template, err := samtemplate.Read("../../template.yaml", samtemplate.Options{
 		StackName: "agequote", Region: "eu-central-1", Account: "000000000000",
+		Parameters: map[string]string{"ReviewIssuer": "https://issuer.example", "ReviewAudience": "review", "ReviewClientId": "page"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -180,9 +180,9 @@ func (e *Eraser) tombstone(ctx context.Context, id string) (casefile.Tombstone, 
 // survey returns which kinds of things are there to be removed.
 func (e *Eraser) survey(ctx context.Context, id string) ([]string, error) {
 	found := map[string]bool{}
-	photos, err := e.Photos.Versions(ctx, casefile.UploadPrefix(id))
+	photos, err := photosOf(ctx, e.Photos, id)
 	if err != nil {
-		return nil, fmt.Errorf("list photos: %w", err)
+		return nil, err
 	}
 	if len(photos) > 0 {
 		found[Photos] = true
@@ -235,10 +235,26 @@ func receipt(t casefile.Tombstone) Receipt {
 	return r
 }
 
+// photosOf returns every version of a case's photos, those too that a batch
+// brought.
+func photosOf(ctx context.Context, s interface {
+	Versions(ctx context.Context, prefix string) ([]store.Version, error)
+}, id string) ([]store.Version, error) {
+	var all []store.Version
+	for _, prefix := range casefile.UploadPrefixes(id) {
+		versions, err := s.Versions(ctx, prefix)
+		if err != nil {
+			return nil, fmt.Errorf("list photos: %w", err)
+		}
+		all = append(all, versions...)
+	}
+	return all, nil
+}
+
 // pass does every step once, and tells whether there was anything to do.
 func (e *Eraser) pass(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
 	steps := []func(context.Context, casefile.Tombstone) (bool, error){
-		e.takeNames, e.redactObjects, e.removePhotos, e.removeMarkers,
+		e.takeNames, e.removeIndex, e.redactObjects, e.removePhotos, e.removeMarkers,
 	}
 	for _, step := range steps {
 		did, err := step(ctx, t)
@@ -253,15 +269,15 @@ func (e *Eraser) pass(ctx context.Context, t casefile.Tombstone) (changed bool, 
 // takeNames takes every name under which work that began before the tombstone
 // could still be written.
 func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
-	photos, err := e.Photos.Versions(ctx, casefile.UploadPrefix(t.Case))
+	photos, err := photosOf(ctx, e.Photos, t.Case)
 	if err != nil {
-		return false, fmt.Errorf("list photos: %w", err)
+		return false, err
 	}
 	objects, err := e.Cases.List(ctx, casefile.Prefix(t.Case))
 	if err != nil {
 		return false, fmt.Errorf("list objects: %w", err)
 	}
-	lastPhoto, lastApplication, lastComplaint := 0, 0, 0
+	lastPhoto, lastApplication, lastComplaint, lastDecision, taken := 0, 0, 0, 0, false
 	for _, v := range photos {
 		lastPhoto = max(lastPhoto, number(path.Base(v.Key)))
 	}
@@ -275,15 +291,22 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 			lastApplication = max(lastApplication, number(name))
 		case "complaints":
 			lastComplaint = max(lastComplaint, number(name))
+		case "decisions":
+			lastDecision = max(lastDecision, number(name))
+		case "reservations":
+			taken = true
 		}
 	}
 
 	var names []string
 	for n := 1; n <= lastPhoto; n++ {
-		names = append(names, casefile.EstimateKey(t.Case, n), casefile.QuoteKey(t.Case, casefile.PhotoCause(n)))
+		names = append(names, casefile.EstimateKey(t.Case, n), casefile.DuplicatesKey(t.Case, n), casefile.QuoteKey(t.Case, casefile.PhotoCause(n)))
 	}
 	for n := 1; n <= lastApplication; n++ {
 		names = append(names, casefile.QuoteKey(t.Case, casefile.FactsCause(n)))
+	}
+	for n := 1; n <= lastDecision; n++ {
+		names = append(names, casefile.QuoteKey(t.Case, casefile.DecisionCause(n)))
 	}
 	for _, key := range names {
 		if slices.Contains(objects, key) {
@@ -295,11 +318,17 @@ func (e *Eraser) takeNames(ctx context.Context, t casefile.Tombstone) (changed b
 		}
 		changed = changed || took
 	}
-	// A customer's request may be about to write the next of these.
-	for _, next := range []struct {
+	// A customer's request may be about to write the next of these, and an
+	// underwriter a decision, on a case that was taken.
+	next := []struct {
 		key  func(id string, n int) string
 		last int
-	}{{casefile.ApplicationKey, lastApplication}, {casefile.ComplaintKey, lastComplaint}} {
+	}{{casefile.ApplicationKey, lastApplication}, {casefile.ComplaintKey, lastComplaint}}
+	if taken || lastDecision > 0 {
+		next = append(next, next[0])
+		next[2].key, next[2].last = casefile.DecisionKey, lastDecision
+	}
+	for _, next := range next {
 		took, err := e.takeNext(ctx, t, next.key, next.last)
 		if err != nil {
 			return false, err
@@ -396,11 +425,51 @@ func (e *Eraser) redactObject(ctx context.Context, t casefile.Tombstone, version
 }
 
 func (e *Eraser) removePhotos(ctx context.Context, t casefile.Tombstone) (bool, error) {
-	versions, err := e.Photos.Versions(ctx, casefile.UploadPrefix(t.Case))
+	versions, err := photosOf(ctx, e.Photos, t.Case)
 	if err != nil {
-		return false, fmt.Errorf("list photos: %w", err)
+		return false, err
 	}
 	return len(versions) > 0, e.removeVersions(ctx, e.Photos, versions)
+}
+
+// removeIndex removes the case's entries in the index of all photos: those that
+// its estimates name, which are redacted after that. One that was written by
+// work that began before the tombstone and never came to an estimate is left to
+// expiry, which goes through the whole index.
+func (e *Eraser) removeIndex(ctx context.Context, t casefile.Tombstone) (changed bool, err error) {
+	versions, err := e.Cases.Versions(ctx, casefile.PhotosPrefix(t.Case))
+	if err != nil {
+		return false, fmt.Errorf("list estimates: %w", err)
+	}
+	for _, v := range versions {
+		if v.Marker || path.Base(v.Key) != "estimate.json" {
+			continue
+		}
+		body, err := e.Cases.GetVersion(ctx, v.Key, v.ID, maxObject)
+		if errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read estimate: %w", err)
+		}
+		var read struct{ Photo string }
+		if json.Unmarshal(body, &read) != nil || read.Photo == "" {
+			continue // redacted, or none of ours
+		}
+		entry := casefile.PhotoIndexKey(read.Photo, t.Case, number(path.Base(path.Dir(v.Key))))
+		if _, _, ok := casefile.ParsePhotoIndexKey(entry); !ok {
+			continue
+		}
+		entries, err := e.Cases.Versions(ctx, entry)
+		if err != nil {
+			return false, fmt.Errorf("list index: %w", err)
+		}
+		if err := e.removeVersions(ctx, e.Cases, entries); err != nil {
+			return false, err
+		}
+		changed = changed || len(entries) > 0
+	}
+	return changed, nil
 }
 
 func (e *Eraser) removeMarkers(ctx context.Context, t casefile.Tombstone) (bool, error) {

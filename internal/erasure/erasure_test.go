@@ -26,6 +26,8 @@ import (
 const (
 	caseID = "3f0c9a5be27d4d0a8f61c2b7e4d95a10"
 	other  = "9d41c2b7e4d95a103f0c9a5be27d4d0a"
+	// elsewhere is a case that sent the same photo.
+	elsewhere = "b7e4d95a109d41c23f0c9a5be27d4d0a"
 )
 
 // personal is what the test's customer declared, and what was read and
@@ -34,7 +36,7 @@ var personal = []string{
 	"1984-05-17", "female", "162.25", "77.125", "31415926", "987654", "former", // facts
 	"a face", "41.7331", "36.125", "47.875", "0.0613", digest.Of([]byte("a face")), // photo and estimate
 	"271828", "Preferred Plus", "17.4", // quote
-	"my neighbour", "pressure", "perceptual", "salted", "request-key",
+	"my neighbour", "pressure", "perceptual", "salted", "request-key", elsewhere,
 }
 
 // kept must be somewhere still.
@@ -77,13 +79,16 @@ func (w *world) fill(t *testing.T, id string) {
 	put(w.photos, casefile.UploadKey(id, 1), []byte("a face"))
 	put(w.photos, casefile.UploadKey(id, 1), []byte("a face again"))
 	put(w.photos, casefile.UploadKey(id, 2), []byte("a face")) // not estimated yet
+	put(w.photos, casefile.BatchUploadKey(id, 3), []byte("a face"))
 	facts := underwriting.Facts{BirthDate: "1984-05-17", Sex: "female", HeightCM: 162.25, WeightKG: 77.125, Tobacco: "former:3",
 		SumCents: 31415926, TermYears: 20, Market: "US"}
 	consent := &casefile.Consent{Version: "2026-11-25", Hash: "sha256:text", Purpose: "age estimate", Days: 30, Time: now}
 	object(casefile.ApplicationKey(id, 1), casefile.Application{Schema: 1, Case: id, N: 1, Facts: facts, Consent: consent, Salt: "salted", Request: "request-key"})
 	years, low, high := 41.7331, 36.125, 47.875
-	estimate := object(casefile.EstimateKey(id, 1), casefile.Estimate{Schema: 1, Case: id, N: 1, Code: reason.OK, Photo: digest.Of([]byte("a face")),
+	estimate := object(casefile.EstimateKey(id, 1), casefile.Estimate{Schema: 1, Case: id, N: 1, Code: reason.OK, Photo: digest.Of([]byte("a face")), Picture: "perceptual",
 		Model: "sha256:model", Estimate: age.Estimate{Age: &years, Mean: &years, Low: &low, High: &high, Distribution: []float64{0.0613}}})
+	put(w.cases, casefile.PhotoIndexKey(digest.Of([]byte("a face")), id, 1), nil)
+	object(casefile.DuplicatesKey(id, 1), casefile.Duplicates{Schema: 1, Case: id, N: 1, Of: []casefile.Duplicate{{Case: elsewhere, N: 1, Kind: casefile.SameFile}}})
 	cents := int64(271828)
 	quote := object(casefile.QuoteKey(id, "photo-0001"), casefile.Quote{Schema: 2, Case: id, Cause: "photo-0001", Code: reason.OK,
 		Decision: underwriting.Refer, Class: "Preferred Plus",
@@ -163,7 +168,7 @@ func (w *world) clean(t *testing.T) {
 		}
 	}
 	for name := range w.dump(t, caseID) {
-		if strings.Contains(name, "uploads/") || strings.Contains(name, "queue/") || strings.Contains(name, "perceptual") {
+		if strings.Contains(name, "uploads/") || strings.Contains(name, "queue/") || strings.Contains(name, "index/") || strings.Contains(name, "perceptual") {
 			t.Errorf("%s is left", name)
 		}
 	}
@@ -338,7 +343,7 @@ func TestHold(t *testing.T) {
 		t.Errorf("a held case changed:\n%s", diff)
 	}
 	copies, err := w.cases.List(t.Context(), casefile.HeldPhotoPrefix(caseID))
-	if err != nil || len(copies) != 3 {
+	if err != nil || len(copies) != 4 {
 		t.Errorf("copies %q, %v, want one of each version", copies, err)
 	}
 	if again, err := e.Hold(t.Context(), w.photos, caseID, journal.Record{By: "Bob"}); !errors.Is(err, erasure.ErrAlready) || again.By != held.By {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/agequote/agequote/internal/casefile"
@@ -95,15 +96,16 @@ const maxPhoto = 16 << 20
 // Preserve copies a held case's photos that are not copied yet, each version
 // under its own name.
 func (e *Eraser) Preserve(ctx context.Context, photos photoReader, id string) error {
-	versions, err := photos.Versions(ctx, casefile.UploadPrefix(id))
+	versions, err := photosOf(ctx, photos, id)
 	if err != nil {
-		return fmt.Errorf("list photos: %w", err)
+		return err
 	}
 	for _, v := range versions {
 		if v.Marker {
 			continue
 		}
-		copied := casefile.HeldPhotoPrefix(id) + v.Key[len(casefile.UploadPrefix(id)):] + "/" + v.ID
+		name := strings.Replace(strings.TrimPrefix(v.Key, casefile.UploadPrefix(id)), casefile.BatchUploadPrefix(id), "batch/", 1)
+		copied := casefile.HeldPhotoPrefix(id) + name + "/" + v.ID
 		if have, err := e.Cases.List(ctx, copied); err != nil || len(have) > 0 {
 			if err != nil {
 				return fmt.Errorf("look for the copy: %w", err)

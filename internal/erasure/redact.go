@@ -52,6 +52,11 @@ var kinds = []kind{
 		keeps: about.and(shape{"code": nil, "model": nil, "model_use": nil, "application": nil}),
 	},
 	{
+		// That a photo was sent elsewhere too is why a person looked at the case.
+		name: regexp.MustCompile(`^photos/\d{4}/duplicates\.json$`), removes: []string{PhotoHashes},
+		keeps: about,
+	},
+	{
 		name:  regexp.MustCompile(`^(photos/\d{4}/failure|failures/[a-z]+-\d{4})\.json$`),
 		keeps: about.and(shape{"stage": nil, "condition": nil, "tries": nil, "record": nil}),
 	},
@@ -71,8 +76,18 @@ var kinds = []kind{
 		name: regexp.MustCompile(`^decisions/\d{4}\.json$`), removes: []string{Notes},
 		keeps: about.and(shape{
 			"code": nil, "decision": nil, "reasons": {"code": nil, "rule": nil, "decision": nil},
-			"by": nil, "role": nil, "quote": nil, "replaces": nil, "previous": nil,
+			"by": nil, "role": nil, "action": nil, "suggested": nil, "reason": nil, "quote": nil, "application": nil,
+			"opened": nil, "replaces": nil, "previous": nil,
 		}),
+		chained: true,
+	},
+	// Who had the case, and when. It is kept so that a decision which began
+	// before the erasure finds its name taken.
+	{name: regexp.MustCompile(`^reservations/\d{4}\.json$`), keeps: about.and(shape{"by": nil, "role": nil, "until": nil})},
+	{
+		// Who looked at the photo, and when.
+		name:    regexp.MustCompile(`^openings/\d{4}\.json$`),
+		keeps:   about.and(shape{"photo": nil, "by": nil, "role": nil, "previous": nil}),
 		chained: true,
 	},
 	{name: regexp.MustCompile(`^complaints/\d{4}\.json$`), removes: []string{ComplaintTexts}, keeps: about},
@@ -97,6 +112,13 @@ func kindOf(name string) (kind, bool) {
 		}
 	}
 	return kind{}, false
+}
+
+// RemovedWhole tells whether nothing stays of an object, named below its case's
+// folder, when the case is erased.
+func RemovedWhole(name string) bool {
+	_, known := kindOf(name)
+	return !known
 }
 
 // isErased tells whether an object's personal data were removed already.

@@ -28,6 +28,13 @@ func TestPredict(t *testing.T) {
 			{Case: "policy-2019-000417", N: 1, Bucket: bucket, Key: "uploads/policy-2019-000417/0001", Batch: "2026-11-24-renewals"},
 			{Case: "policy-2019-000418", N: 2, Bucket: bucket, Key: "uploads/policy-2019-000418/0002", Batch: "2026-11-24-renewals"},
 		}},
+		// As Step Functions makes them of the lines of items.csv, and of S3's listing.
+		{"batch-csv.json", []event.Photo{
+			{Case: "policy-2019-000417", N: 1, Bucket: bucket, Key: "batch-uploads/policy-2019-000417/0001", Version: "096fKKXTRTtl3on89fVO.nfljtsv6qko", Batch: "2026-11-24-renewals"},
+		}},
+		{"batch-listing.json", []event.Photo{
+			{Case: id, N: 12, Bucket: bucket, Key: "uploads/" + id + "/0012", Batch: "last-night"},
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
@@ -48,12 +55,14 @@ func TestPredict(t *testing.T) {
 
 func TestPredictRefuses(t *testing.T) {
 	for name, text := range map[string]string{
-		"nothing":              `{}`,
-		"another service":      `{"source":"aws.events","detail":{}}`,
-		"no case":              `{"items":[{"key":"uploads/x/0001"}]}`,
-		"path for a case":      `{"items":[{"case":"../../../etc","key":"uploads/x/0001"}]}`,
-		"another case's photo": `{"items":[{"case":"customer0","key":"uploads/customer1/0001"}]}`,
-		"negative number":      `{"items":[{"case":"customer0","n":-1,"key":"uploads/customer0/0001"}]}`,
+		"nothing":                         `{}`,
+		"another service":                 `{"source":"aws.events","detail":{}}`,
+		"no case":                         `{"items":[{"key":"uploads/x/0001"}]}`,
+		"path for a case":                 `{"items":[{"case":"../../../etc","key":"uploads/x/0001"}]}`,
+		"another case's photo":            `{"items":[{"case":"customer0","key":"uploads/customer1/0001"}]}`,
+		"a word for a number":             `{"items":[{"case":"customer0","n":"one","key":"uploads/customer0/0001"}]}`,
+		"another case's photo of a batch": `{"items":[{"case":"customer0","key":"batch-uploads/customer1/0001"}]}`,
+		"negative number":                 `{"items":[{"case":"customer0","n":-1,"key":"uploads/customer0/0001"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var e event.Predict
@@ -66,7 +75,7 @@ func TestPredictRefuses(t *testing.T) {
 
 // FuzzPredict looks for events that crash or name a photo outside a case.
 func FuzzPredict(f *testing.F) {
-	for _, name := range []string{"s3-object-created.json", "s3-test-event.json", "batch-items.json"} {
+	for _, name := range []string{"s3-object-created.json", "s3-test-event.json", "batch-items.json", "batch-csv.json", "batch-listing.json"} {
 		b, err := os.ReadFile("../../events/" + name)
 		if err != nil {
 			f.Fatal(err)
@@ -96,6 +105,7 @@ func TestQuote(t *testing.T) {
 			{Case: id, Cause: "photo-0001", Code: reason.OK},
 			{Case: other, Cause: "photo-0002", Code: reason.NoFace},
 		}},
+		{"batch-csv.json", []event.Cause{{Case: "policy-2019-000417", Cause: "photo-0001"}}},
 		{"facts-corrected.json", []event.Cause{{Case: id, Cause: "facts-0002", Code: reason.OK}}},
 	}
 	for _, tt := range tests {
@@ -117,12 +127,13 @@ func TestQuote(t *testing.T) {
 
 func TestQuoteRefuses(t *testing.T) {
 	for name, e := range map[string]string{
-		"nothing":                  `{}`,
-		"an upload":                `{"Records":[]}`,
-		"no cause":                 `{"schema":1,"case":"customer0"}`,
-		"path for a case":          `{"schema":1,"case":"../customer0","cause":"facts-0001"}`,
-		"a decision, not made yet": `{"schema":1,"case":"customer0","cause":"decision-0001"}`,
-		"photo without a number":   `{"schema":1,"results":[{"case":"customer0","code":"ok"}]}`,
+		"nothing":                `{}`,
+		"an upload":              `{"Records":[]}`,
+		"no cause":               `{"schema":1,"case":"customer0"}`,
+		"path for a case":        `{"schema":1,"case":"../customer0","cause":"facts-0001"}`,
+		"no kind of cause":       `{"schema":1,"case":"customer0","cause":"wish-0001"}`,
+		"an item without a case": `{"items":[{"n":"1"}],"batch":{"id":"x"}}`,
+		"photo without a number": `{"schema":1,"results":[{"case":"customer0","code":"ok"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got event.Quote
@@ -135,7 +146,7 @@ func TestQuoteRefuses(t *testing.T) {
 
 // FuzzQuote looks for events that crash or name no case.
 func FuzzQuote(f *testing.F) {
-	for _, name := range []string{"destination-success.json", "facts-corrected.json"} {
+	for _, name := range []string{"destination-success.json", "facts-corrected.json", "batch-csv.json"} {
 		b, err := os.ReadFile("../../events/" + name)
 		if err != nil {
 			f.Fatal(err)

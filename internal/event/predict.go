@@ -6,14 +6,16 @@ package event
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/agequote/agequote/internal/casefile"
 )
 
-// Predict is what predict accepts: an S3 event, S3's test event, or a batch of
-// items. Photo is one of either.
+// Predict is what predict accepts: an S3 event, S3's test event, a batch of
+// items, or a batch of objects as S3 lists them. Photo is one of any.
 type Predict struct{ Photos []Photo }
 
 // Photo names one photo of a case.
@@ -29,11 +31,26 @@ type Photo struct {
 // item is a photo in a batch event.
 type item struct {
 	Case    string `json:"case"`
-	N       int    `json:"n"` // zero: 1
+	N       number `json:"n"` // zero: 1
 	Bucket  string `json:"bucket"`
 	Key     string `json:"key"`
 	Version string `json:"version"`
 }
+
+// number is a number that a CSV reader may have made a text.
+type number int
+
+func (n *number) UnmarshalJSON(b []byte) error {
+	v, err := strconv.Atoi(strings.Trim(string(b), `"`))
+	if err != nil {
+		return ErrShape // the decoder's error would hold the text
+	}
+	*n = number(v)
+	return nil
+}
+
+// object is a line of S3's listing, as Step Functions reads it.
+type object struct{ Key string }
 
 // ErrShape says that an event has no shape that its function knows.
 var ErrShape = errors.New("event has no known shape")
@@ -41,22 +58,24 @@ var ErrShape = errors.New("event has no known shape")
 // ErrForeign says that an item is not a photo of a case in this deployment.
 var ErrForeign = errors.New("event names a photo outside the uploads of a case")
 
-// UnmarshalJSON reads an event's photos. Objects outside uploads/ are not
-// photos of a case and are left out: the bucket's notification names the
-// prefix, a batch item is refused with ErrForeign.
+// UnmarshalJSON reads an event's photos. Objects whose names are not those of a
+// case's photos are left out: a notification or a listing names no more than
+// their prefix. An item names its case, and is refused with ErrForeign.
 func (e *Predict) UnmarshalJSON(b []byte) error {
 	var shape struct {
 		Event   string                 // "s3:TestEvent": sent once, when the notification is set up
 		Records []events.S3EventRecord `json:"Records"`
 		Items   []item                 `json:"items"`
+		Objects []object               `json:"objects"`
 		Batch   struct {
-			ID string `json:"id"`
+			ID     string `json:"id"`
+			Bucket string `json:"bucket"` // of the objects
 		} `json:"batch"`
 	}
 	if err := json.Unmarshal(b, &shape); err != nil {
 		return ErrShape
 	}
-	if shape.Records == nil && shape.Items == nil && shape.Event != "s3:TestEvent" {
+	if shape.Records == nil && shape.Items == nil && shape.Objects == nil && shape.Event != "s3:TestEvent" {
 		return ErrShape
 	}
 
@@ -75,7 +94,12 @@ func (e *Predict) UnmarshalJSON(b []byte) error {
 		if id, _, ok := casefile.ParseUploadKey(i.Key); ok && id != i.Case {
 			return ErrForeign // another case's photo
 		}
-		e.Photos = append(e.Photos, Photo{Case: i.Case, N: max(i.N, 1), Bucket: i.Bucket, Key: i.Key, Version: i.Version, Batch: shape.Batch.ID})
+		e.Photos = append(e.Photos, Photo{Case: i.Case, N: max(int(i.N), 1), Bucket: i.Bucket, Key: i.Key, Version: i.Version, Batch: shape.Batch.ID})
+	}
+	for _, o := range shape.Objects {
+		if id, n, ok := casefile.ParseUploadKey(o.Key); ok {
+			e.Photos = append(e.Photos, Photo{Case: id, N: n, Bucket: shape.Batch.Bucket, Key: o.Key, Batch: shape.Batch.ID})
+		}
 	}
 	return nil
 }

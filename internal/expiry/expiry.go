@@ -76,6 +76,7 @@ type Report struct {
 	// What was left of erased cases, or came to them late.
 	ErasuresFinished int `json:"erasures_finished"`
 	StrayMarkers     int `json:"stray_markers"`
+	StrayEntries     int `json:"stray_entries"` // of the index of photos
 	FailureRecords   int `json:"failure_records"`
 }
 
@@ -126,6 +127,10 @@ func (s *Sweeper) Run(ctx context.Context) (Report, error) {
 		return r, err
 	}
 	if err := s.finishErasures(ctx, &r); err != nil {
+		return r, err
+	}
+	// After the erasures, which take most entries with them.
+	if err := s.strayEntries(ctx, &r); err != nil {
 		return r, err
 	}
 	if err := s.photos(ctx, &r); err != nil {
@@ -344,12 +349,41 @@ func (s *Sweeper) strayMarkers(ctx context.Context, r *Report) error {
 	return nil
 }
 
+// strayEntries removes the entries of erased cases from the index of photos:
+// predict may have written one before it met the tombstone.
+func (s *Sweeper) strayEntries(ctx context.Context, r *Report) error {
+	versions, err := s.Cases.Versions(ctx, casefile.PhotoIndexPrefix)
+	if err != nil {
+		return fmt.Errorf("list index: %w", err)
+	}
+	for _, v := range slices.Backward(versions) {
+		id, _, ok := casefile.ParsePhotoIndexKey(v.Key)
+		if !ok {
+			continue
+		}
+		switch err := cases.Alive(ctx, s.Cases, id); {
+		case err == nil:
+			continue
+		case !errors.Is(err, cases.ErrErased):
+			return err
+		}
+		r.StrayEntries++
+		if s.DryRun {
+			continue
+		}
+		if err := s.Cases.DeleteVersion(ctx, v.Key, v.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // maxRecord bounds a failure record, which can hold a request and a response of
 // 1 MB each.
 const maxRecord = 4 << 20
 
 // caseIDs finds the cases that a failure record names.
-var caseIDs = regexp.MustCompile(`"case":\s*"([A-Za-z0-9_-]{8,64})"|uploads/([A-Za-z0-9_-]{8,64})/`)
+var caseIDs = regexp.MustCompile(`"case":\s*"([A-Za-z0-9_-]{8,64})"|uploads/([A-Za-z0-9_-]{8,64})/`) // of batch-uploads/ too
 
 // failureRecords removes Lambda's records that name an erased case: one of
 // quote holds the estimate.

@@ -1,6 +1,7 @@
 package expiry_test
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/expiry"
 	"github.com/agequote/agequote/internal/journal"
@@ -165,8 +167,11 @@ func TestRunSweepsErasedCases(t *testing.T) {
 	}
 	put(t, w.cases, casefile.Marker(id, casefile.StateRefer, start, 1)[1], "")
 	put(t, w.cases, casefile.Marker(other, casefile.StateRefer, start, 1)[1], "")
+	photo := digest.Of([]byte("a photo"))
+	put(t, w.cases, casefile.PhotoIndexKey(photo, id, 1), "")
+	put(t, w.cases, casefile.PhotoIndexKey(photo, other, 1), "")
 	report, err = w.sweeper(10, false, func(expiry.Item) error { return nil }).Run(t.Context())
-	if err != nil || report.StrayMarkers != 1 || report.ErasuresFinished+report.FailureRecords > 1 {
+	if err != nil || report.StrayMarkers != 1 || report.StrayEntries != 1 || report.ErasuresFinished+report.FailureRecords > 1 {
 		t.Errorf("second report %+v, %v", report, err)
 	}
 	application, err := cases.LatestApplication(t.Context(), w.cases, id)
@@ -174,8 +179,9 @@ func TestRunSweepsErasedCases(t *testing.T) {
 		t.Errorf("application %+v, %v", application, err)
 	}
 	queue, _ := w.cases.List(t.Context(), "queue/")
+	index, _ := w.cases.List(t.Context(), "index/")
 	records, _ := w.failures.List(t.Context(), "")
-	if diff := cmp.Diff([]string{casefile.Marker(other, casefile.StateRefer, start, 1)[1], "aws/lambda/async/quote/" + other}, append(queue, records...)); diff != "" {
+	if diff := cmp.Diff([]string{casefile.Marker(other, casefile.StateRefer, start, 1)[1], casefile.PhotoIndexKey(photo, other, 1), "aws/lambda/async/quote/" + other}, slices.Concat(queue, index, records)); diff != "" {
 		t.Errorf("left (-want +got)\n%s", diff)
 	}
 }

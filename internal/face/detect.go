@@ -59,18 +59,17 @@ var detectSides = []int{320, 640, 1280}
 //
 // Source of the decoding: libfacedetection.train, and OpenCV's FaceDetectorYN.
 func Detect(net Network, p *Picture) ([]Box, error) {
-	w, h := p.Size()
 	last := 0
 	for _, side := range detectSides {
-		f := p.Factor((max(w, h) + side - 1) / side)
+		img, f, err := p.small(side)
+		if err != nil {
+			return nil, err
+		}
 		if f == last {
 			continue // the photo is no larger: the same look again
 		}
 		last = f
-		if err := p.Refine(f); err != nil {
-			return nil, err
-		}
-		boxes, err := detectAt(net, p.Region(image.Rect(0, 0, w, h), f), f)
+		boxes, err := detectAt(net, img, f)
 		if err != nil || len(boxes) > 0 {
 			return boxes, err
 		}

@@ -26,6 +26,7 @@ const Size = 224
 // Face is the one face of a photo.
 type Face struct {
 	Crop    *image.RGBA // Size x Size, upright and aligned, opaque
+	Small   *image.RGBA // the whole upright photo, reduced to at most 320 px a side; read only
 	Box     Box         // where the face lies in the upright photo
 	Width   int         // of the upright photo, in pixels
 	Height  int
@@ -73,8 +74,12 @@ func (r *Reader) read(pic *Picture, bounds Bounds) (*Face, error) {
 		return nil, err
 	}
 	crop := Align(pic, box.Landmarks)
+	small, _, err := pic.small(detectSides[0])
+	if err != nil {
+		return nil, err
+	}
 	w, h := pic.Size()
-	f := &Face{Crop: crop, Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
+	f := &Face{Crop: crop, Small: small, Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
 	if err := bounds.check(f.Quality); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,12 @@ type Picture struct {
 	scale int         // 1, 2, 4 or 8
 	// decode decodes anew at this scale or a finer one, and returns which.
 	decode func(scale int) (image.Image, int, error)
+
+	// The first of the whole photo's reductions, which the detector and the
+	// perceptual hash share, with the side and the divisor that it was made for.
+	reduced     *image.RGBA
+	reducedSide int
+	reducedBy   int
 }
 
 // NewPicture wraps an upright image.
@@ -90,6 +96,31 @@ func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
 	}
 	src := unrotate(r, w, h, p.orientation).Add(img.Bounds().Min)
 	return rotate(reduce(img, src, f/s), p.orientation)
+}
+
+// small returns the whole photo, reduced by a whole number f that brings the
+// longer side to about side pixels. Nobody may write to it. An error is the
+// decoder's word on the file.
+func (p *Picture) small(side int) (img *image.RGBA, f int, err error) {
+	p.mu.Lock()
+	img, f = p.reduced, p.reducedBy
+	found := p.reducedSide == side
+	p.mu.Unlock()
+	if found {
+		return img, f, nil
+	}
+	w, h := p.Size()
+	f = p.Factor((max(w, h) + side - 1) / side)
+	if err := p.Refine(f); err != nil {
+		return nil, 0, err
+	}
+	img = p.Region(image.Rect(0, 0, w, h), f)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reduced == nil {
+		p.reduced, p.reducedSide, p.reducedBy = img, side, f
+	}
+	return img, f, nil
 }
 
 // unrotate maps a rectangle of the upright w x h photo to the stored picture.
@@ -262,4 +293,12 @@ func meanRGBA64(at func(x, y int) color.RGBA64, x0, y0, x1, y1 int) color.RGBA {
 	n := (x1 - x0) * (y1 - y0)
 	to8 := func(sum int) uint8 { return uint8((sum/n + 128) / 257) }
 	return color.RGBA{to8(r), to8(g), to8(b), 0xff}
+}
+
+// Small returns the whole photo as the face detector looks at it first, at
+// most about 320 pixels a side: what a perceptual hash is made of. Nobody may
+// write to it. An error is the decoder's word on the file.
+func (p *Picture) Small() (*image.RGBA, error) {
+	img, _, err := p.small(detectSides[0])
+	return img, err
 }

@@ -1,6 +1,6 @@
-// Package folder reads a bucket that lies in a folder, as the local stack keeps
-// its own: each object is a file under its key. It writes nothing, and knows no
-// versions of an object but the newest.
+// Package folder keeps a bucket in a folder, as the local stack and a batch on a
+// laptop do: each object is a file under its key. It knows no versions of an
+// object but the newest, and deletes nothing.
 package folder
 
 import (

@@ -46,7 +46,7 @@ type (
 
 // Model is a loaded model.
 type Model interface {
-	Estimate(photo []byte) (age.Estimate, error)
+	Look(photo []byte) (age.Estimate, string, error) // see predict.Estimator
 	Hash() string
 	Manifest() *model.Manifest
 	Close() error

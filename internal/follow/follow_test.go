@@ -28,11 +28,11 @@ type fake struct {
 	closed atomic.Int32
 }
 
-func (f *fake) Estimate([]byte) (age.Estimate, error) {
+func (f *fake) Look([]byte) (age.Estimate, string, error) {
 	if f.closed.Load() > 0 {
-		return age.Estimate{}, errors.New("closed model")
+		return age.Estimate{}, "", errors.New("closed model")
 	}
-	return age.Estimate{}, nil
+	return age.Estimate{}, "", nil
 }
 func (f *fake) Hash() string              { return f.name }
 func (f *fake) Manifest() *model.Manifest { return &model.Manifest{} }
@@ -127,7 +127,7 @@ func (w *world) serves(t *testing.T) string {
 	t.Helper()
 	m, done := w.Acquire(t.Context())
 	defer done()
-	if _, err := m.Estimate(nil); err != nil {
+	if _, _, err := m.Look(nil); err != nil {
 		t.Error(err)
 	}
 	return m.Hash()
@@ -309,7 +309,7 @@ func TestInFlight(t *testing.T) {
 	if got := w.serves(t); got != a {
 		t.Errorf("%s serves, want A", got)
 	}
-	if _, err := m.Estimate(nil); err != nil {
+	if _, _, err := m.Look(nil); err != nil {
 		t.Errorf("a photo in flight: %v", err)
 	}
 	done()
@@ -331,7 +331,7 @@ func TestManyAtOnce(t *testing.T) {
 		wg.Go(func() {
 			for range 200 {
 				m, done := w.Acquire(ctx)
-				if _, err := m.Estimate(nil); err != nil {
+				if _, _, err := m.Look(nil); err != nil {
 					t.Error(err)
 				}
 				done()

@@ -111,6 +111,9 @@ func (w *writer) reason(r underwriting.Reason) string {
 	if r.Code == underwriting.FactsInvalid && w.c.reasons == nil {
 		text += " Please " + r.Limit + "."
 	}
+	if months := r.Months(); months > 0 {
+		text += " " + fmt.Sprintf(w.c.months, months)
+	}
 	if r.Effect != "" && w.c.effect != "" {
 		text += " " + fmt.Sprintf(w.c.effect, r.Effect)
 	}
@@ -131,6 +134,10 @@ func (w *writer) age() {
 }
 
 func (w *writer) rights() {
-	w.paragraph(w.c.automatic)
+	if kind, _, _ := casefile.ParseCause(w.q.Cause); kind == "decision" {
+		w.paragraph(w.c.decided)
+	} else {
+		w.paragraph(w.c.automatic)
+	}
 	w.paragraph(w.c.person)
 }

@@ -208,3 +208,33 @@ func TestGerman(t *testing.T) {
 		}
 	}
 }
+
+// TestDecided: a letter on a person's decision says that a person decided, and
+// for how long.
+func TestDecided(t *testing.T) {
+	q := casefile.Quote{
+		Cause: "decision-0001", Decision: underwriting.Postpone,
+		Principal: []underwriting.Code{underwriting.UnderwriterPostponed, underwriting.EvidenceMissing},
+		Reasons: []underwriting.Reason{
+			underwriting.PersonReason(underwriting.UnderwriterPostponed, underwriting.Postpone, "decision-0001", 6),
+			underwriting.PersonReason(underwriting.EvidenceMissing, underwriting.Postpone, "decision-0001", 0),
+		},
+	}
+	for language, want := range map[string][]string{
+		"en": {"cannot decide on it yet. Please ask again in 6 months. [PERSON-1]", "did not come. [PERSON-1]", "An underwriter, a person, decided this"},
+		"de": {"Bitte fragen Sie in 6 Monaten wieder an. [PERSON-1]", "Das hat ein Mensch entschieden"},
+	} {
+		text, err := letter.Write(&q, language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, words := range want {
+			if !strings.Contains(text, words) {
+				t.Errorf("no %q in\n%s", words, text)
+			}
+		}
+		if strings.Contains(text, "computer program, by fixed") || strings.Contains(text, "Computerprogramm nach festen") {
+			t.Errorf("says that a computer decided:\n%s", text)
+		}
+	}
+}

@@ -30,13 +30,16 @@ type api struct {
 // names the one that the API would have on AWS.
 func (s *Stack) listenAPIs(ctx context.Context) error {
 	for i, a := range s.template.APIs {
-		port := 0
-		if i == 0 {
-			port = s.options.APIPort
+		port, flag := 0, ""
+		switch {
+		case a.LogicalID == reviewAPI:
+			port, flag = s.options.ReviewPort, "--review-port"
+		case i == 0:
+			port, flag = s.options.APIPort, "--page-port"
 		}
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return &hint{fmt.Sprintf("port %d is in use; choose another with --page-port", port), err}
+			return &hint{fmt.Sprintf("port %d is in use; choose another with %s", port, flag), err}
 		}
 		if err != nil {
 			return fmt.Errorf("listen for %s: %w", a.LogicalID, err)
@@ -87,10 +90,13 @@ func (s *Stack) serveAPIs() {
 		if c := a.CORS; c != nil {
 			cfg.CORS = &httpapi.CORS{Origins: c.Origins, Methods: c.Methods, Headers: c.Headers, Expose: c.Expose, MaxAge: c.MaxAge}
 		}
+		by := authorizers(a)
 		for _, f := range s.template.Functions {
 			for _, e := range f.HTTPEvents {
 				if e.API == a.LogicalID {
-					cfg.Routes = append(cfg.Routes, httpapi.Route{Method: e.Method, Path: e.Path, Function: f.ARN})
+					cfg.Routes = append(cfg.Routes, httpapi.Route{
+						Method: e.Method, Path: e.Path, Function: f.ARN, Authorizer: by[e.Authorizer], Scopes: e.Scopes,
+					})
 				}
 			}
 		}

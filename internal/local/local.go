@@ -1,13 +1,15 @@
 // Package local runs a SAM template on one machine: its buckets on an S3
 // server, its functions as processes behind Lambda's own interface, and
 // between them the events, retries, destinations and permissions that the
-// template states. Code that talks to it uses the AWS SDK and needs only the
+// template states. Where its parameter ReviewIssuer is not set, people sign in at an
+// issuer of the stack's own (package issuer). Code that talks to it uses the AWS SDK and needs only the
 // variables that Env returns, or HTTP for the template's HTTP APIs.
 //
 // It is for demonstrations, development and tests. It isolates nothing, keeps
-// no audit trail and listens on 127.0.0.1 alone. REST APIs, state machines, alarms,
-// lifecycle rules and encryption of the template are left out; packages
-// samtemplate, gateway, lambdad and httpapi say what they leave out.
+// no audit trail and listens on 127.0.0.1 alone. State machines get their role, and
+// are not run. REST APIs, alarms, lifecycle rules and encryption of the template
+// are left out; packages samtemplate, gateway, lambdad, httpapi and issuer say what they
+// leave out.
 package local
 
 import (
@@ -20,6 +22,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -45,10 +48,15 @@ type Options struct {
 	Dir        string // keeps the objects; empty: a temporary folder that Close removes
 	S3Port     int    // 0: any free one
 	LambdaPort int    // 0: any free one
-	APIPort    int    // of the first HTTP API; 0: any free one. Others take free ones
+	APIPort    int    // of the first HTTP API; 0: any free one
+	ReviewPort int    // of the API with the logical id ReviewApi; 0: any free one. Other APIs take free ones
 
 	RetryWait   time.Duration // before each retry; 0: Lambda's 1 and 2 minutes
 	Concurrency int           // instances of a function that reserves none; 0: one for each processor
+
+	// Front returns the address at which the functions find S3, given its own: a
+	// trial puts a proxy that fails in between (package faultproxy). Nil: S3's own.
+	Front func(s3 string) (string, error)
 
 	FunctionLog io.Writer    // what functions print, each line after the function's name; nil: discarded
 	Log         *slog.Logger // nil: discarded
@@ -59,9 +67,12 @@ type Stack struct {
 	options  Options
 	template *samtemplate.Template
 	gateway  *gateway.Gateway
+	front    string // where the functions find it
 	lambda   *lambdad.Server
 	apis     map[string]*api // by logical id
+	signIn   *signIn         // nil: the template needs no issuer, or has another
 	ready    chan struct{}   // closed once events may be passed on
+	folder   string          // of the template
 	remove   string          // the temporary folder; empty: none
 }
 
@@ -80,12 +91,18 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	s := &Stack{options: o, apis: map[string]*api{}, ready: make(chan struct{})}
+	if s.folder, err = filepath.Abs(filepath.Dir(o.Template)); err != nil {
+		return nil, fmt.Errorf("find template: %w", err)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
 
+	if err := s.listenIssuer(ctx, &o); err != nil {
+		return nil, err
+	}
 	s.template, err = samtemplate.Read(o.Template, samtemplate.Options{
 		Parameters: o.Parameters, StackName: o.StackName, Region: o.Region, Account: o.Account,
 	})
@@ -104,11 +121,17 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err := s.listenAPIs(ctx); err != nil {
 		return nil, err
 	}
+	s.serveIssuer()
 	if err := s.makeSecrets(o.Dir); err != nil {
 		return nil, err
 	}
 	if err := s.startS3(ctx, o); err != nil {
 		return nil, err
+	}
+	if s.front = s.gateway.Endpoint; o.Front != nil {
+		if s.front, err = o.Front(s.front); err != nil {
+			return nil, fmt.Errorf("put something in front of S3: %w", err)
+		}
 	}
 	if err := s.startLambda(ctx); err != nil {
 		return nil, err
@@ -176,6 +199,9 @@ func (s *Stack) startS3(ctx context.Context, o Options) error {
 	for _, f := range s.template.Functions {
 		roles = append(roles, gateway.Role{Name: f.LogicalID, Statements: f.Statements})
 	}
+	for _, m := range s.template.Machines {
+		roles = append(roles, gateway.Role{Name: m.LogicalID, Statements: m.Statements})
+	}
 	var err error
 	s.gateway, err = gateway.Start(ctx, gateway.Config{
 		Dir:     o.Dir,
@@ -200,6 +226,11 @@ func (s *Stack) startLambda(ctx context.Context) error {
 		Port:        s.options.LambdaPort,
 		FunctionLog: s.options.FunctionLog,
 		Log:         s.options.Log,
+		Callers:     map[string][]string{},
+	}
+	for _, m := range s.template.Machines {
+		role, _ := s.gateway.Role(m.LogicalID) // startS3 made one for each
+		c.Callers[role.AccessKeyID] = mayInvoke(m.Statements, s.template.Functions)
 	}
 	for _, f := range s.template.Functions {
 		c.Functions = append(c.Functions, s.lambdaFunction(f))
@@ -215,7 +246,7 @@ func (s *Stack) startLambda(ctx context.Context) error {
 // lambdaFunction puts a function of the template as the Lambda server takes it.
 func (s *Stack) lambdaFunction(f samtemplate.Function) lambdad.Function {
 	role, _ := s.gateway.Role(f.LogicalID) // startS3 made one for each function
-	env := append(s.clientEnv(role), "AWS_ENDPOINT_URL_S3="+s.gateway.Endpoint)
+	env := append(s.clientEnv(role), "AWS_ENDPOINT_URL_S3="+s.front)
 	for name, text := range f.Environment {
 		env = append(env, name+"="+text)
 	}
@@ -276,6 +307,7 @@ func (s *Stack) putObject(ctx context.Context, bucket, key string, body []byte, 
 // were in a temporary folder. Nothing runs or listens when it returns.
 func (s *Stack) Close() error {
 	err := s.closeAPIs() // first, so that no request finds its function gone
+	err = errors.Join(err, s.closeIssuer())
 	if s.lambda != nil { // then, so that no function finds S3 gone
 		err = errors.Join(err, s.lambda.Close())
 	}
@@ -299,6 +331,22 @@ func (s *Stack) Region() string { return s.options.Region }
 
 // Admin returns the credentials of the operator, who may do anything.
 func (s *Stack) Admin() aws.Credentials { return s.gateway.Operator }
+
+// Role is the role of a function, as the S3 server knows it.
+type Role struct {
+	Name        string // the function's logical id
+	Credentials aws.Credentials
+}
+
+// Roles returns the roles of all functions, for trials of what they may do.
+func (s *Stack) Roles() []Role {
+	var out []Role
+	for _, f := range s.template.Functions {
+		credentials, _ := s.gateway.Role(f.LogicalID) // startS3 made one for each
+		out = append(out, Role{f.LogicalID, credentials})
+	}
+	return out
+}
 
 // Env returns the variables, NAME=value, with which the AWS SDK and its command
 // line talk to the stack as the operator.
@@ -332,6 +380,28 @@ func (s *Stack) Resource(logicalID string) string {
 		}
 	}
 	return ""
+}
+
+// Machine returns the definition of the state machine with a logical id, filled
+// in as a deployment would, and the credentials of its role. The stack does not
+// run it.
+func (s *Stack) Machine(logicalID string) (definition string, role aws.Credentials, err error) {
+	for _, m := range s.template.Machines {
+		if m.LogicalID != logicalID {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(s.folder, m.Definition))
+		if err != nil {
+			return "", aws.Credentials{}, fmt.Errorf("read definition: %w", err)
+		}
+		filled := string(text)
+		for name, value := range m.Substitutions {
+			filled = strings.ReplaceAll(filled, "${"+name+"}", value)
+		}
+		role, _ := s.gateway.Role(logicalID)
+		return filled, role, nil
+	}
+	return "", aws.Credentials{}, fmt.Errorf("there is no state machine %s", logicalID)
 }
 
 // RetentionDays returns after how many days the lifecycle of the bucket with a

@@ -48,7 +48,7 @@ func run(m *testing.M) (int, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build bootstrap: %w\n%s", err, out)
 	}
-	for _, id := range []string{"ReadFunction", "WriteFunction", "FailedFunction"} {
+	for _, id := range []string{"ReadFunction", "WriteFunction", "FailedFunction", "EchoFunction"} {
 		if err := os.Mkdir(filepath.Join(dir, id), 0o755); err != nil {
 			return 1, err
 		}

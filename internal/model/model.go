@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"time"
 
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/onnx"
+	"github.com/agequote/agequote/internal/picturehash"
 	"github.com/agequote/agequote/internal/reason"
 )
 
@@ -58,6 +60,9 @@ func Open(p *Package, o Options) (*Model, error) {
 // Close frees the networks.
 func (m *Model) Close() error { return errors.Join(m.detector.Close(), m.network.Close()) }
 
+// Busy is the time that each network has run so far, added up over goroutines.
+func (m *Model) Busy() (detector, network time.Duration) { return m.detector.Busy(), m.network.Busy() }
+
 // Manifest describes the model.
 func (m *Model) Manifest() *Manifest { return m.pkg.Manifest }
 
@@ -97,15 +102,30 @@ func (m *Model) Distribution(crop *image.RGBA) (age.Distribution, error) {
 // Estimate goes from a photo's bytes to an age with its interval. A refusal is
 // a reason.Error, of code unsure where the interval is too wide.
 func (m *Model) Estimate(photo []byte) (age.Estimate, error) {
+	e, _, err := m.look(photo)
+	return e, err
+}
+
+// Look is Estimate that returns the perceptual hash of the whole picture too,
+// see package picturehash. The photo is decoded once for both.
+func (m *Model) Look(photo []byte) (age.Estimate, string, error) {
+	e, f, err := m.look(photo)
+	if err != nil {
+		return age.Estimate{}, "", err
+	}
+	return e, picturehash.Of(f.Small).String(), nil
+}
+
+func (m *Model) look(photo []byte) (age.Estimate, *face.Face, error) {
 	r, err := m.Read(photo)
 	if err != nil {
-		return age.Estimate{}, err
+		return age.Estimate{}, nil, err
 	}
 	e, err := m.pkg.Manifest.Calibration.Estimate(r.Distribution, m.pkg.Manifest.Point)
 	if errors.Is(err, age.ErrUnsure) {
-		return age.Estimate{}, reason.New(reason.Unsure, nil)
+		return age.Estimate{}, nil, reason.New(reason.Unsure, nil)
 	}
-	return e, err
+	return e, r.Face, err
 }
 
 // Pixels lays a crop out as the network takes it: red, green, blue, row by row.

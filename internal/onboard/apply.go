@@ -12,6 +12,7 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
@@ -29,7 +30,7 @@ type declared struct {
 // declared decodes and checks the body. The time of consent is ours.
 func (h *Handler) declared(body []byte) (underwriting.Facts, *casefile.Consent, error) {
 	var d declared
-	if err := decode(body, &d); err != nil {
+	if err := fieldNames.Decode(body, &d); err != nil {
 		return d.Facts, nil, err
 	}
 	now := h.Now().UTC()
@@ -51,21 +52,21 @@ func (h *Handler) declared(body []byte) (underwriting.Facts, *casefile.Consent, 
 func (h *Handler) validate(f underwriting.Facts, now time.Time) error {
 	var bad *underwriting.FieldsError
 	if errors.As(f.Validate(now), &bad) {
-		return invalid(bad.Fields)
+		return openapi.Invalid(bad.Fields)
 	}
 	p, err := h.Book.Product(f.Market, f.Product, now)
 	switch {
 	case errors.Is(err, rulebook.ErrNoMarket):
-		return invalid(fieldErrors("market", "choose one of the markets on offer"))
+		return openapi.Invalid(fieldNames.Errors("market", "choose one of the markets on offer"))
 	case errors.Is(err, rulebook.ErrNoProduct), errors.Is(err, rulebook.ErrNotYet):
-		return invalid(fieldErrors("product", "choose one of the market's products"))
+		return openapi.Invalid(fieldNames.Errors("product", "choose one of the market's products"))
 	case err != nil:
 		return fmt.Errorf("find product: %w", err)
 	}
 	// An age may follow, by a photo or by a word: quote asks for it then.
 	fields := slices.DeleteFunc(p.Validate(f).Fields, func(e underwriting.FieldError) bool { return e.Field == "age" })
 	if len(fields) > 0 {
-		return invalid(fields)
+		return openapi.Invalid(fields)
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func (h *Handler) create(ctx context.Context, r *request) (answer, error) {
 		}
 	}
 	status, err := h.statusOf(ctx, id)
-	return answer{status: http.StatusCreated, body: created{id, h.Keys.Secret(id), status}}, err
+	return answer{Status: http.StatusCreated, Body: created{id, h.Keys.Secret(id), status}}, err
 }
 
 // facts corrects all facts, and may add consent.
@@ -136,7 +137,7 @@ func (h *Handler) age(ctx context.Context, r *request) (answer, error) {
 		BirthDate string   `json:"birth_date"`
 		Age       *float64 `json:"age"`
 	}
-	if err := decode(r.body, &stated); err != nil {
+	if err := fieldNames.Decode(r.body, &stated); err != nil {
 		return answer{}, err
 	}
 	return h.correct(ctx, r.id, func(a *casefile.Application) {
@@ -164,7 +165,7 @@ func (h *Handler) correct(ctx context.Context, id string, change func(*casefile.
 		}
 	}
 	status, err := v.body(h.Now())
-	return answer{status: http.StatusOK, body: status}, err
+	return answer{Status: http.StatusOK, Body: status}, err
 }
 
 // addApplication writes the next application of a case. Two that come at the
@@ -177,7 +178,7 @@ func (h *Handler) addApplication(ctx context.Context, id string, change func(*ca
 		}
 		a := latest.Object
 		if a.N >= maxApplications {
-			return casefile.Application{}, conflict("limit", "The facts were corrected too often. Please ask for a person.")
+			return casefile.Application{}, openapi.Conflict("limit", "The facts were corrected too often. Please ask for a person.")
 		}
 		a.N, a.Time, a.Version = a.N+1, h.Now().UTC(), h.Version
 		a.Request, a.Salt = "", casefile.NewSalt()

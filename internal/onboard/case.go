@@ -32,6 +32,8 @@ const (
 	WithAPerson  State = "with_a_person"
 	Postponed    State = "postponed"
 	Declined     State = "declined"
+	ProofOfAge   State = "proof_of_age" // an underwriter asks for it
+	Evidence     State = "evidence"     // an underwriter asks for medical evidence
 )
 
 // photo is what is stored about one photo.
@@ -48,15 +50,16 @@ type caseView struct {
 	application casefile.Application // the highest
 	photos      []photo              // by number
 	quotes      map[string]casefile.Quote
-	failures    map[string]casefile.Failure // of corrected facts, by cause
-	asked       *casefile.PersonRequest     // the newest
-	keys        []string                    // names of all objects of the case
+	failures    map[string]casefile.Failure  // of corrected facts, by cause
+	decisions   map[string]casefile.Decision // of underwriters, by cause
+	asked       *casefile.PersonRequest      // the newest
+	keys        []string                     // names of all objects of the case
 }
 
 // look reads a case. Names are listed once, and of each kind only what the
 // state depends on is read.
 func (h *Handler) look(ctx context.Context, id string) (*caseView, error) {
-	v := &caseView{id: id, quotes: map[string]casefile.Quote{}, failures: map[string]casefile.Failure{}}
+	v := &caseView{id: id, quotes: map[string]casefile.Quote{}, failures: map[string]casefile.Failure{}, decisions: map[string]casefile.Decision{}}
 	var uploads []string
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -102,6 +105,8 @@ func (h *Handler) read(ctx context.Context, v *caseView) error {
 			asked = key
 		case folder == "quotes/":
 			fetch(jobs, key, func(q casefile.Quote) { v.quotes[base] = q })
+		case folder == "decisions/":
+			fetch(jobs, key, func(d casefile.Decision) { v.decisions[casefile.DecisionCause(d.N)] = d })
 		case folder == "failures/":
 			fetch(jobs, key, func(f casefile.Failure) { v.failures[base] = f })
 		case strings.HasPrefix(folder, "photos/") && base == "estimate":
@@ -169,9 +174,14 @@ func (v *caseView) standing(now time.Time) outcome {
 	for _, f := range v.failures {
 		newer(outcome{at: f.Time, state: WithAPerson})
 	}
-	for cause, q := range v.quotes {
+	for _, q := range v.quotes {
 		newer(outcome{at: q.Time, state: decided(q.Decision), quote: &q})
-		if kind, _, _ := casefile.ParseCause(cause); kind == "decision" && v.asked != nil && q.Time.After(v.asked.Time) {
+	}
+	for _, d := range v.decisions {
+		if state, ok := askedFor[d.Effective()]; ok {
+			newer(outcome{at: d.Time, state: state})
+		}
+		if v.asked != nil && d.Effective() != "" && d.Time.After(v.asked.Time) {
 			v.asked = nil // a person has answered
 		}
 	}
@@ -179,6 +189,13 @@ func (v *caseView) standing(now time.Time) outcome {
 		latest.state, latest.at = WithAPerson, v.asked.Time
 	}
 	return latest
+}
+
+// askedFor is what the customer is asked for by a decision that makes no quote.
+var askedFor = map[casefile.Action]State{
+	casefile.AnotherPhoto: AnotherPhoto,
+	casefile.ProofOfAge:   ProofOfAge,
+	casefile.Evidence:     Evidence,
 }
 
 func decided(d underwriting.Decision) State {
@@ -203,6 +220,13 @@ func (v *caseView) pending(now time.Time) (time.Time, bool) {
 			return v.application.Time, true // uploaded; S3's own time is not asked for
 		case p.estimate.Code == reason.OK:
 			return p.estimate.Time, true
+		}
+	}
+	for cause, d := range v.decisions {
+		_, quoted := v.quotes[cause]
+		_, failed := v.failures[cause]
+		if d.MakesQuote() && !quoted && !failed {
+			return d.Time, true
 		}
 	}
 	if v.owed(now) {

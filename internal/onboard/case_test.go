@@ -22,7 +22,11 @@ func TestStanding(t *testing.T) {
 	quote := func(d underwriting.Decision, minute, application int) casefile.Quote {
 		return casefile.Quote{Decision: d, Time: at(minute), Inputs: casefile.Inputs{Application: casefile.ApplicationKey("c", application)}}
 	}
+	decision := func(a casefile.Action, minute int) casefile.Decision {
+		return casefile.Decision{Action: a, Suggested: casefile.Decline, Time: at(minute)}
+	}
 	type quotes = map[string]casefile.Quote
+	type decisions = map[string]casefile.Decision
 	consent := &casefile.Consent{Version: "v"}
 	first := casefile.Application{N: 1, Time: at(0), Consent: consent}
 	second := casefile.Application{N: 2, Time: at(10), Consent: consent}
@@ -59,7 +63,22 @@ func TestStanding(t *testing.T) {
 		{"asked for a person", caseView{application: first, asked: &casefile.PersonRequest{Time: at(4)},
 			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1)}}, WithAPerson, 4},
 		{"a person has answered", caseView{application: first, asked: &casefile.PersonRequest{Time: at(4)},
-			quotes: quotes{"decision-0001": quote(underwriting.Quote, 6, 1)}}, Quoted, 6},
+			quotes: quotes{"decision-0001": quote(underwriting.Quote, 6, 1)}, decisions: decisions{"decision-0001": decision(casefile.Accept, 5)}}, Quoted, 6},
+		{"a decision is being priced", caseView{application: first, asked: &casefile.PersonRequest{Time: at(4)},
+			quotes: quotes{"photo-0001": quote(underwriting.Refer, 2, 1)}, decisions: decisions{"decision-0001": decision(casefile.Change, 5)}}, Reading, 5},
+		{"asked for another photo", caseView{application: first, photos: []photo{read(1, 1, reason.OK)},
+			quotes: quotes{"photo-0001": quote(underwriting.Refer, 2, 1)}, decisions: decisions{"decision-0001": decision(casefile.AnotherPhoto, 5)}}, AnotherPhoto, 5},
+		{"and sent it", caseView{application: first, photos: []photo{read(1, 1, reason.OK), read(2, 7, reason.OK)}, quotes: quotes{
+			"photo-0001": quote(underwriting.Refer, 2, 1), "photo-0002": quote(underwriting.Quote, 8, 1)},
+			decisions: decisions{"decision-0001": decision(casefile.AnotherPhoto, 5)}}, Quoted, 8},
+		{"asked to prove the age", caseView{application: first, asked: &casefile.PersonRequest{Time: at(4)},
+			quotes: quotes{"photo-0001": quote(underwriting.Refer, 2, 1)}, decisions: decisions{"decision-0001": decision(casefile.ProofOfAge, 5)}}, ProofOfAge, 5},
+		{"asked for evidence", caseView{application: first,
+			quotes: quotes{"photo-0001": quote(underwriting.Refer, 2, 1)}, decisions: decisions{"decision-0001": decision(casefile.Evidence, 5)}}, Evidence, 5},
+		{"only suggested", caseView{application: first,
+			quotes: quotes{"photo-0001": quote(underwriting.Refer, 2, 1)}, decisions: decisions{"decision-0001": decision(casefile.Suggest, 5)}}, WithAPerson, 2},
+		{"looked at blindly", caseView{application: first,
+			quotes: quotes{"photo-0001": quote(underwriting.Quote, 2, 1)}, decisions: decisions{"decision-0001": decision(casefile.SecondLook, 5)}}, Quoted, 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,30 +8,22 @@ package onboard
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/erasure"
 	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/upload"
 )
-
-// MaxBody bounds the body of a request, in bytes. The largest is a complaint.
-const MaxBody = 32 << 10
 
 // What we need of others, no more.
 type (
@@ -59,18 +51,11 @@ type (
 	}
 )
 
-// Asset is one file of the page.
-type Asset struct {
-	Body []byte
-	Type string // media type
-	ETag string // quoted
-}
-
 // Handler answers requests. Its fields are set by functions/onboard/main.go or
 // a test.
 type Handler struct {
-	API     *API // what is taken and given
-	Keys    Keys // of cases and their secrets
+	API     *openapi.API // what is taken and given
+	Keys    Keys         // of cases and their secrets
 	Cases   caseStore
 	Photos  photoLister // the uploads bucket
 	Uploads presigner   // forms for it
@@ -83,7 +68,7 @@ type Handler struct {
 	Consent       consent.Terms // in force
 	// Page returns a file of the page by its path under /page/, "" being the
 	// page itself; PageHeaders go with each.
-	Page        func(path string) (Asset, bool)
+	Page        func(path string) (openapi.Asset, bool)
 	PageHeaders map[string]string
 	Metrics     recorder
 	Version     string // code version, for the stored objects
@@ -91,10 +76,13 @@ type Handler struct {
 	Log         *slog.Logger
 }
 
-// The shapes of an HTTP API's event and answer, payload format 2.0.
+// The shapes of package openapi.
 type (
-	event    = events.APIGatewayV2HTTPRequest
-	response = events.APIGatewayV2HTTPResponse
+	event    = openapi.Event
+	response = openapi.Response
+	answer   = openapi.Answer
+	// Problem is an error for the customer.
+	Problem = openapi.Problem
 )
 
 // request is an event that was let in and checked.
@@ -102,14 +90,6 @@ type request struct {
 	event *event
 	id    string // of the case; empty where there is none
 	body  []byte // JSON that fits the operation's schema
-}
-
-// answer is what an operation says; JSON but for a page's file and a letter.
-type answer struct {
-	status  int
-	body    any // []byte as it is, else JSON
-	media   string
-	headers map[string]string
 }
 
 // operation is what a route does.
@@ -138,16 +118,16 @@ func (h *Handler) Handle(ctx context.Context, e event) (response, error) {
 	started := h.Now()
 	a, err := h.serve(ctx, &e)
 	if err != nil {
-		p := problemOf(err)
-		a = p.answer()
+		p := openapi.ProblemOf(err)
+		a = p.Answer()
 		if p.Status >= http.StatusInternalServerError {
 			h.Log.ErrorContext(ctx, "request failed", "route", e.RouteKey, "err", err)
 		}
 	}
-	out, err := a.response()
+	out, err := a.Response()
 	if err != nil { // a programming error; the type is ours
 		h.Log.ErrorContext(ctx, "encode answer", "route", e.RouteKey, "err", err)
-		out, _ = internalError().answer().response()
+		out, _ = openapi.Internal().Answer().Response()
 	}
 	took := h.Now().Sub(started).Milliseconds()
 	// Neither the case nor anything that was sent: the log holds no personal data.
@@ -163,29 +143,29 @@ func (h *Handler) Handle(ctx context.Context, e event) (response, error) {
 func (h *Handler) serve(ctx context.Context, e *event) (_ answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", openapi.ErrPanic, v, debug.Stack())
 		}
 	}()
 	run, ok := operations[e.RouteKey]
 	if !ok {
-		return answer{}, notFound()
+		return answer{}, openapi.NotFound()
 	}
-	spec := h.API.operation(e.RouteKey)
+	spec := h.API.Operation(e.RouteKey)
 	r := &request{event: e}
-	if spec.secured {
+	if spec.Secured {
 		// Before anything is looked at, and in the same words for a case that
 		// does not exist, so that nobody learns which do.
 		id := e.PathParameters["case"]
 		if !h.Keys.Allows(id, bearer(e)) {
-			return answer{}, notFound()
+			return answer{}, openapi.NotFound()
 		}
 		r.id = id
 	}
-	if r.body, err = body(e, spec); err != nil {
+	if r.body, err = spec.Body(e); err != nil {
 		return answer{}, err
 	}
-	if bad := spec.check(e, r.body); len(bad) > 0 {
-		return answer{}, invalid(bad)
+	if bad := spec.Check(e, r.body); len(bad) > 0 {
+		return answer{}, openapi.Invalid(bad)
 	}
 	// Erasing again gives the same receipt, and ends what broke off.
 	if r.id != "" && e.RouteKey != "DELETE /applications/{case}" {
@@ -217,76 +197,4 @@ func bearer(e *event) string {
 		return ""
 	}
 	return secret
-}
-
-// body returns the request's body where the operation takes one.
-func body(e *event, spec *apiOperation) ([]byte, error) {
-	if spec.body == nil {
-		return nil, nil
-	}
-	media, _, err := mime.ParseMediaType(e.Headers["content-type"])
-	if err != nil || media != "application/json" {
-		return nil, &Problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media", Detail: "Send the body as application/json."}
-	}
-	b := []byte(e.Body)
-	if e.IsBase64Encoded {
-		if len(b) > base64.StdEncoding.EncodedLen(MaxBody) {
-			return nil, tooLarge()
-		}
-		if b, err = base64.StdEncoding.DecodeString(e.Body); err != nil {
-			return nil, malformed()
-		}
-	}
-	if len(b) > MaxBody {
-		return nil, tooLarge()
-	}
-	if !json.Valid(b) {
-		return nil, malformed()
-	}
-	return b, nil
-}
-
-// response puts the answer into API Gateway's shape. Nothing but the page may
-// be kept by a browser or anything on the way.
-func (a answer) response() (response, error) {
-	out := response{StatusCode: a.status, Headers: map[string]string{
-		"Cache-Control":          "no-store",
-		"X-Content-Type-Options": "nosniff",
-		"Referrer-Policy":        "no-referrer",
-	}}
-	media := a.media
-	switch b := a.body.(type) {
-	case nil:
-	case []byte:
-		out.Body = string(b)
-	default:
-		encoded, err := json.Marshal(b)
-		if err != nil {
-			return response{}, fmt.Errorf("encode answer: %w", err)
-		}
-		out.Body = string(encoded)
-		if media == "" {
-			media = "application/json"
-		}
-	}
-	if media != "" {
-		out.Headers["Content-Type"] = media
-	}
-	for name, text := range a.headers {
-		out.Headers[name] = text
-	}
-	return out, nil
-}
-
-// decode reads a body that fits its schema into a type of ours. The schema
-// takes 20.0 for a whole number, Go does not.
-func decode(b []byte, into any) error {
-	if err := json.Unmarshal(b, into); err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) {
-			return invalid(fieldErrors(wrong.Field, "write whole numbers without a point or an exponent"))
-		}
-		return malformed()
-	}
-	return nil
 }

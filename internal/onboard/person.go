@@ -13,6 +13,7 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/erasure"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/store"
 )
 
@@ -45,7 +46,7 @@ func (h *Handler) person(ctx context.Context, r *request) (answer, error) {
 		return answer{}, err
 	}
 	status, err := v.body(h.Now())
-	return answer{status: http.StatusOK, body: status}, err
+	return answer{Status: http.StatusOK, Body: status}, err
 }
 
 // complain stores a complaint and puts the case before a person.
@@ -53,7 +54,7 @@ func (h *Handler) complain(ctx context.Context, r *request) (answer, error) {
 	var sent struct {
 		Text string `json:"text"`
 	}
-	if err := decode(r.body, &sent); err != nil {
+	if err := fieldNames.Decode(r.body, &sent); err != nil {
 		return answer{}, err
 	}
 	v, err := h.look(ctx, r.id)
@@ -63,7 +64,7 @@ func (h *Handler) complain(ctx context.Context, r *request) (answer, error) {
 	c := casefile.Complaint{Schema: casefile.Schema, Case: r.id, Time: h.Now().UTC(), Text: sent.Text, Version: h.Version}
 	for n := 1 + count(v.keys, casefile.ComplaintsPrefix(r.id)); ; n++ {
 		if n > maxComplaints {
-			return answer{}, conflict("limit", "Too many complaints were sent with this application. Please write to us.")
+			return answer{}, openapi.Conflict("limit", "Too many complaints were sent with this application. Please write to us.")
 		}
 		c.N = n
 		encoded, err := cases.Encode(c)
@@ -86,7 +87,7 @@ func (h *Handler) complain(ctx context.Context, r *request) (answer, error) {
 	if err := h.mark(ctx, v, casefile.StateComplained, c.Time); err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusCreated, body: struct {
+	return answer{Status: http.StatusCreated, Body: struct {
 		N    int       `json:"n"`
 		Time time.Time `json:"time"`
 	}{c.N, c.Time}}, nil
@@ -112,13 +113,13 @@ func (h *Handler) erase(ctx context.Context, r *request) (answer, error) {
 	var held *erasure.HeldError
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return answer{}, notFound()
+		return answer{}, openapi.NotFound()
 	case errors.As(err, &held): // by whom and why is not the customer's
-		return answer{}, conflict("legal_hold", "The law demands that this application is kept for now. We delete it when that ends.")
+		return answer{}, openapi.Conflict("legal_hold", "The law demands that this application is kept for now. We delete it when that ends.")
 	case err != nil:
 		return answer{}, fmt.Errorf("erase case: %w", err)
 	}
-	return answer{status: http.StatusOK, body: receipt}, nil
+	return answer{Status: http.StatusOK, Body: receipt}, nil
 }
 
 // letter answers with the decision letter on the newest quote, in a language
@@ -130,12 +131,12 @@ func (h *Handler) letter(ctx context.Context, r *request) (answer, error) {
 	}
 	o := v.standing(h.Now())
 	if o.quote == nil {
-		return answer{}, conflict("no_letter", "Nothing is decided yet, so there is no letter.")
+		return answer{}, openapi.Conflict("no_letter", "Nothing is decided yet, so there is no letter.")
 	}
 	language := cmp.Or(r.event.QueryStringParameters["lang"], "en")
 	text, err := h.Letter(o.quote, language)
 	if err != nil {
 		return answer{}, fmt.Errorf("write letter: %w", err)
 	}
-	return answer{status: http.StatusOK, body: []byte(text), media: "text/plain; charset=utf-8"}, nil
+	return answer{Status: http.StatusOK, Body: []byte(text), Media: "text/plain; charset=utf-8"}, nil
 }

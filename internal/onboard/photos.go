@@ -7,6 +7,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/upload"
 )
 
@@ -28,7 +29,7 @@ func (h *Handler) photo(ctx context.Context, r *request) (answer, error) {
 		Type string `json:"type"`
 		Size int64  `json:"size"`
 	}
-	if err := decode(r.body, &file); err != nil {
+	if err := fieldNames.Decode(r.body, &file); err != nil {
 		return answer{}, err
 	}
 	v, err := h.look(ctx, r.id)
@@ -36,11 +37,11 @@ func (h *Handler) photo(ctx context.Context, r *request) (answer, error) {
 		return answer{}, err
 	}
 	if consent.Check(v.application.Consent, h.Now()) != nil {
-		return answer{}, conflict("no_consent", "Please agree first that the photo is read.")
+		return answer{}, openapi.Conflict("no_consent", "Please agree first that the photo is read.")
 	}
 	n := v.nextPhoto()
 	if n > maxPhotos {
-		return answer{}, conflict("limit", "Too many photos were sent. Please state your date of birth, or ask for a person.")
+		return answer{}, openapi.Conflict("limit", "Too many photos were sent. Please state your date of birth, or ask for a person.")
 	}
 	f, err := h.Uploads.Presign(ctx, upload.Request{
 		Key: casefile.UploadKey(r.id, n), Type: file.Type, MinSize: file.Size, MaxSize: file.Size,
@@ -48,5 +49,5 @@ func (h *Handler) photo(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusCreated, body: form{n, f.URL, f.Fields, f.Expires}}, nil
+	return answer{Status: http.StatusCreated, Body: form{n, f.URL, f.Fields, f.Expires}}, nil
 }

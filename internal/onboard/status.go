@@ -42,7 +42,7 @@ type consentBody struct {
 
 func (h *Handler) status(ctx context.Context, r *request) (answer, error) {
 	s, err := h.statusOf(ctx, r.id)
-	return answer{status: http.StatusOK, body: s}, err
+	return answer{Status: http.StatusOK, Body: s}, err
 }
 
 func (h *Handler) statusOf(ctx context.Context, id string) (statusBody, error) {

@@ -8,9 +8,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/agequote/agequote/internal/consent"
+	"github.com/agequote/agequote/internal/openapi"
 	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/underwriting"
 )
@@ -80,7 +80,7 @@ func (h *Handler) terms(_ context.Context, _ *request) (answer, error) {
 		}
 		t.Markets = append(t.Markets, m)
 	}
-	return answer{status: http.StatusOK, body: t}, nil
+	return answer{Status: http.StatusOK, Body: t}, nil
 }
 
 func describe(p *underwriting.Product) productBody {
@@ -99,17 +99,7 @@ func describe(p *underwriting.Product) productBody {
 func (h *Handler) page(_ context.Context, r *request) (answer, error) {
 	file, ok := h.Page(r.event.PathParameters["file"])
 	if !ok {
-		return answer{}, notFound()
+		return answer{}, openapi.NotFound()
 	}
-	a := answer{status: http.StatusOK, body: file.Body, media: file.Type, headers: maps.Clone(h.PageHeaders)}
-	if a.headers == nil {
-		a.headers = map[string]string{}
-	}
-	// Kept, but asked about each time: a file and the page that names it change
-	// together.
-	a.headers["Cache-Control"], a.headers["ETag"] = "no-cache", file.ETag
-	if slices.Contains(strings.Split(r.event.Headers["if-none-match"], ", "), file.ETag) {
-		a.status, a.body, a.media = http.StatusNotModified, nil, ""
-	}
-	return a, nil
+	return file.Answer(r.event, h.PageHeaders), nil
 }

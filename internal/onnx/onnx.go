@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	ort "github.com/yalue/onnxruntime_go"
 )
@@ -94,7 +96,11 @@ func Start(path string) error {
 type Session struct {
 	session *ort.DynamicAdvancedSession
 	outputs int
+	busy    atomic.Int64 // nanoseconds
 }
+
+// Busy is the time spent in runs so far, added up over goroutines.
+func (s *Session) Busy() time.Duration { return time.Duration(s.busy.Load()) }
 
 // Options of a session.
 type Options struct {
@@ -156,7 +162,10 @@ func run[T float32 | uint8](s *Session, input []T, shape []int64) ([][]float32, 
 	defer in.Destroy()
 
 	values := make([]ort.Value, s.outputs) // nil: the runtime makes them
-	if err := s.session.Run([]ort.Value{in}, values); err != nil {
+	started := time.Now()
+	err = s.session.Run([]ort.Value{in}, values)
+	s.busy.Add(int64(time.Since(started)))
+	if err != nil {
 		return nil, fmt.Errorf("run model: %w", err)
 	}
 	out := make([][]float32, len(values))

@@ -16,6 +16,7 @@ import (
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/digest"
+	"github.com/agequote/agequote/internal/duplicate"
 	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/metrics"
@@ -41,7 +42,9 @@ type (
 
 // Estimator is a loaded model.
 type Estimator interface {
-	Estimate(photo []byte) (age.Estimate, error)
+	// Look returns the age on a photo and the perceptual hash of the whole
+	// picture.
+	Look(photo []byte) (age.Estimate, string, error)
 	Hash() string
 	Manifest() *model.Manifest
 }
@@ -54,7 +57,11 @@ type Handler struct {
 	Cases         caseStore
 	// Model returns the model that is live, once an event, and done, to be
 	// called when the event is finished with it.
-	Model   func(ctx context.Context) (m Estimator, done func())
+	Model func(ctx context.Context) (m Estimator, done func())
+	// Room, where it is not nil, holds a token for each photo that is being
+	// estimated: a batch has more items under way than processors, because they
+	// wait for the disk, but no more estimates.
+	Room    chan struct{}
 	Metrics recorder
 	Version string // code version, for the stored objects
 	Now     func() time.Time
@@ -94,12 +101,21 @@ func (h *Handler) Handle(ctx context.Context, e event.Predict) (casefile.Answer,
 		}
 		h.Log.InfoContext(ctx, "photo", "code", result.Code, "model", result.Model, "ms", took.Milliseconds())
 		h.measure(m, result, took)
+		if p.Batch != "" {
+			result = named(result)
+		}
 		answer.Results = append(answer.Results, result)
 	}
 	if failed > 0 {
 		return casefile.Answer{}, &Failed{Photos: failed, Of: len(photos)}
 	}
 	return answer, nil
+}
+
+// named is what a batch is told of a photo. Step Functions keeps an answer of at
+// most 256 KiB, and needs no ages: quote reads the stored estimate.
+func named(r casefile.Result) casefile.Result {
+	return casefile.Result{Schema: r.Schema, Case: r.Case, N: r.N, Code: r.Code, Model: r.Model, Time: r.Time}
 }
 
 // handle is one photo from its name to its stored estimate. A panic is an
@@ -133,6 +149,10 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 	if err != nil {
 		return casefile.Result{}, err
 	}
+	// Before the estimate: whoever finds that finds these too.
+	if err := h.compare(ctx, estimate); err != nil {
+		return casefile.Result{}, fmt.Errorf("look for duplicates: %w", err)
+	}
 	body, err := cases.Encode(estimate)
 	if err != nil {
 		return casefile.Result{}, err
@@ -142,6 +162,21 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 		return casefile.Result{}, fmt.Errorf("write estimate: %w", err)
 	}
 	return stored.Object, errIfErased(stored.Erased)
+}
+
+// compare enters a photo that was read into the index of files, and records
+// what other cases it was sent with. In a batch that is left to its own step:
+// it knows all photos of the batch, whichever was read first. A refused photo
+// is quoted on nothing and compared with nothing.
+func (h *Handler) compare(ctx context.Context, e casefile.Estimate) error {
+	if e.Code != reason.OK {
+		return nil
+	}
+	m := duplicate.Marker{Cases: h.Cases, Version: h.Version, Now: h.Now}
+	if e.Batch != "" {
+		return m.Enter(ctx, duplicate.Of(e))
+	}
+	return m.File(ctx, duplicate.Of(e))
 }
 
 // errIfErased is for what stands under an estimate's name: a case that was
@@ -191,8 +226,7 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	}
 	e.Photo = digest.Of(photo)
 
-	e.Estimate, err = m.Estimate(photo)
-	e.MS = h.Now().Sub(started).Milliseconds()
+	e.Estimate, e.Picture, e.MS, err = h.look(m, photo)
 	switch code := reason.Of(err); code {
 	case reason.OK:
 		e.Code, e.Message = code, code.Sentence()
@@ -204,10 +238,21 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 	}
 }
 
+// look estimates the age, and says in how many milliseconds.
+func (h *Handler) look(m Estimator, photo []byte) (e age.Estimate, picture string, ms int64, err error) {
+	if h.Room != nil {
+		h.Room <- struct{}{}
+		defer func() { <-h.Room }() // a panic in a codec, too
+	}
+	started := h.Now()
+	e, picture, err = m.Look(photo)
+	return e, picture, h.Now().Sub(started).Milliseconds(), err
+}
+
 // refuse makes the estimate a refusal.
 func refuse(e casefile.Estimate, code reason.Code) casefile.Estimate {
 	e.Code, e.Message = code, code.Sentence()
-	e.Estimate = age.Estimate{}
+	e.Estimate, e.Picture = age.Estimate{}, ""
 	return e
 }
 

@@ -34,8 +34,11 @@ type fakeModel struct {
 	estimate func(photo string) (age.Estimate, error)
 }
 
-func (f fakeModel) Estimate(photo []byte) (age.Estimate, error) { return f.estimate(string(photo)) }
-func (fakeModel) Hash() string                                  { return "sha256:model" }
+func (f fakeModel) Look(photo []byte) (age.Estimate, string, error) {
+	e, err := f.estimate(string(photo))
+	return e, "picture", err
+}
+func (fakeModel) Hash() string { return "sha256:model" }
 func (fakeModel) Manifest() *model.Manifest {
 	return &model.Manifest{Use: model.Research, Range: model.Range{Age: [2]float64{0, 80}, Width: [2]float64{0, 60}}}
 }
@@ -322,7 +325,8 @@ func TestHandleErased(t *testing.T) {
 	taken := casefile.EstimateKey("customer1", 1)
 	w.Handler.Model = always(fakeModel{func(photo string) (age.Estimate, error) {
 		w.put(t, taken, map[string]any{"schema": 1, "erased": casefile.Erased{}})
-		return live.Estimate([]byte(photo))
+		e, _, err := live.Look([]byte(photo))
+		return e, err
 	}})
 	for _, delivery := range []string{"first", "second"} {
 		answer, err := w.Handle(t.Context(), e)

@@ -20,7 +20,9 @@ type Input struct {
 	Facts       underwriting.Facts
 	// Estimate is nil without a photo; a refused one, whose ages are nil,
 	// counts as none.
-	Estimate      *age.Estimate
+	Estimate *age.Estimate
+	// Duplicates are the other cases that the photo was sent with.
+	Duplicates    []string
 	ValuationDate time.Time // its date counts, in its own location
 	// RulesDate is the day whose product counts, for a trial of rules that come
 	// into force later; zero is the valuation date. Ages are those at the
@@ -36,6 +38,9 @@ type Input struct {
 	Hashes casefile.Hashes
 
 	Exact *Exact // nil: the product's own basis
+
+	// Decided is what a person decided on the case; nil: the rules decide.
+	Decided *Decided
 }
 
 // Exact prices on a stated basis; a nil or empty field keeps the product's, but
@@ -69,15 +74,17 @@ type working struct {
 func compute(book *rulebook.Book, in Input) (q casefile.Quote, w working, err error) {
 	in.ValuationDate = dateOf(in.ValuationDate)
 	evidence := in.evidence()
+	in.Decided.fillAge(&in.Facts, evidence)
 	product, stated, err := prepare(book, in, evidence)
 	if err != nil {
 		return casefile.Quote{}, w, err
 	}
 	w.product = product
-	if w.assessment, err = underwriting.DecideRated(product, in.Facts, stated, evidence, in.ValuationDate); err != nil {
+	if w.assessment, err = in.assess(product, stated, evidence); err != nil {
 		return casefile.Quote{}, w, err
 	}
 	q = in.frame(product, w.assessment, evidence)
+	in.Decided.mark(&q, product)
 	if q.Basis.Tables, q.Hashes.Tables, err = tables(book, w.assessment); err != nil {
 		return casefile.Quote{}, w, err
 	}
@@ -226,7 +233,7 @@ func (in Input) evidence() *underwriting.Evidence {
 	if e == nil || e.Age == nil || e.Low == nil || e.High == nil {
 		return nil
 	}
-	return &underwriting.Evidence{Age: *e.Age, Low: *e.Low, High: *e.High}
+	return &underwriting.Evidence{Age: *e.Age, Low: *e.Low, High: *e.High, Duplicates: in.Duplicates}
 }
 
 func (in Input) mode(p *underwriting.Product) string {

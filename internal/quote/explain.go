@@ -79,6 +79,8 @@ var sources = map[string]string{
 	underwriting.ChargeHigh:        "the upper end of the photo's interval",
 	underwriting.ChargeExpected:    "the photo's point estimate; the mean premium over its ages is charged",
 	string(underwriting.Estimated): "the photo's point estimate",
+
+	string(underwriting.Underwriter): "as an underwriter set it",
 }
 
 func (x *explainer) ages() {

@@ -29,6 +29,9 @@ type (
 		List(ctx context.Context, prefix string) ([]string, error)
 		PutIfAbsent(ctx context.Context, key string, body []byte) error
 	}
+	sealer interface {
+		Seal(ctx context.Context, id string) error
+	}
 	recorder interface {
 		Record(dimensions map[string]string, values ...metrics.Value)
 	}
@@ -42,6 +45,15 @@ type Handler struct {
 	// Stopped names the record by which quoting was stopped, "" while it is not:
 	// every case then goes to a person. Nil: it cannot be stopped.
 	Stopped func(ctx context.Context) (record string, err error)
+	// ValuationDate is the day of every quote, for a batch that runs past
+	// midnight; zero: the day on which it is made.
+	ValuationDate time.Time
+	// Sample tells which of the cases quoted without a person are put before one
+	// all the same. Nil: none is.
+	Sample func(id string) bool
+	// Seal keeps the hashes of a case when a decision's quote has come to it.
+	// Nil: none are kept.
+	Seal    sealer
 	Metrics recorder
 	Version string // code version, for the stored objects
 	Now     func() time.Time
@@ -83,6 +95,10 @@ func (h *Handler) Handle(ctx context.Context, e event.Quote) (Answer, error) {
 			h.Log.InfoContext(ctx, "erased case") // done: another try would find the same
 			continue
 		}
+		if errors.Is(err, errNoEstimate) {
+			h.Log.InfoContext(ctx, "photo without an estimate") // predict gave it up; the batch's report names it
+			continue
+		}
 		if err != nil {
 			failed++
 			h.Log.ErrorContext(ctx, "case failed", "err", err, "ms", took.Milliseconds())
@@ -110,6 +126,11 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
+	if c.Code == "" {
+		if c.Code, err = h.code(ctx, c); err != nil {
+			return Outcome{}, err
+		}
+	}
 	outcome = Outcome{Case: c.Case, Cause: c.Cause, Code: c.Code}
 	if c.Code != reason.OK {
 		return outcome, nil // the customer is asked for another photo
@@ -135,55 +156,65 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 	}
 	outcome.Code, outcome.Decision, outcome.Quote = stored.Object.Code, stored.Object.Decision, key
 
-	// The marker comes after the quote, and again with each delivery: a crash
-	// between the two leaves no referred case without one.
-	if stored.Object.Decision == underwriting.Refer {
-		if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
-			return Outcome{}, err
+	return outcome, h.follow(ctx, c, stored.Object, application.Object.Facts.SumCents)
+}
+
+// follow does what a stored quote asks for. It comes after the quote, and again
+// with each delivery: a crash between the two leaves no referred case without a
+// marker.
+func (h *Handler) follow(ctx context.Context, c event.Cause, q casefile.Quote, sumCents int64) error {
+	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+		if h.Seal == nil {
+			return nil
 		}
-		markers := casefile.Marker(c.Case, casefile.StateRefer, stored.Object.Time, application.Object.Facts.SumCents)
-		if err := cases.Mark(ctx, h.Cases, markers); err != nil {
-			return Outcome{}, err
-		}
+		return h.Seal.Seal(ctx, c.Case)
 	}
-	return outcome, nil
+	state := ""
+	switch {
+	case q.Decision == underwriting.Refer:
+		state = casefile.StateRefer
+	case q.Decision == underwriting.Quote && h.Sample != nil && h.Sample(c.Case):
+		state = casefile.StateSample
+	default:
+		return nil
+	}
+	if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
+		return err
+	}
+	return cases.Mark(ctx, h.Cases, casefile.Marker(c.Case, state, q.Time, sumCents))
+}
+
+// errNoEstimate says that there is nothing to quote, and that another try would
+// find the same.
+var errNoEstimate = errors.New("photo has no estimate")
+
+// code is what the stored estimate of a batch's item says.
+func (h *Handler) code(ctx context.Context, c event.Cause) (reason.Code, error) {
+	_, n, _ := casefile.ParseCause(c.Cause) // package event has looked
+	stored, err := cases.Read[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(c.Case, n))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return "", errNoEstimate
+	case err != nil:
+		return "", fmt.Errorf("read estimate: %w", err)
+	}
+	return stored.Object.Code, errIfErased(stored.Erased)
+}
+
+// errIfErased is for an object of a case that was erased.
+func errIfErased(erased bool) error {
+	if erased {
+		return cases.ErrErased
+	}
+	return nil
 }
 
 // write computes the quote and stores it, or returns the one that another
 // delivery stored first.
 func (h *Handler) write(ctx context.Context, c event.Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
-	now := h.Now().UTC()
-	in := Input{
-		Case: c.Case, Cause: c.Cause,
-		Facts:         application.Object.Facts,
-		ValuationDate: now,
-		Time:          now,
-		Inputs:        casefile.Inputs{Application: application.Key},
-		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
-	}
-	estimate, ok, err := h.estimate(ctx, c)
-	if err != nil {
-		return cases.Stored[casefile.Quote]{}, fmt.Errorf("read estimate: %w", err)
-	}
-	if ok {
-		in.useEstimate(estimate)
-	}
-	replaced, err := h.latestQuote(ctx, c.Case)
+	quote, err := h.compute(ctx, c, application)
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, err
-	}
-	in.Replaces = replaced
-
-	quote, err := ComputeOrRefer(h.Book, in)
-	if err != nil {
-		return cases.Stored[casefile.Quote]{}, fmt.Errorf("compute quote: %w", err)
-	}
-	if h.Stopped != nil {
-		record, err := h.Stopped(ctx)
-		if err != nil {
-			return cases.Stored[casefile.Quote]{}, fmt.Errorf("look whether quoting is stopped: %w", err)
-		}
-		quote = ReferStopped(quote, record)
 	}
 	body, err := quote.Encode()
 	if err != nil {
@@ -196,6 +227,59 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 	return stored, nil
 }
 
+// compute computes the quote from what is stored.
+func (h *Handler) compute(ctx context.Context, c event.Cause, application cases.Stored[casefile.Application]) (casefile.Quote, error) {
+	now := h.Now().UTC()
+	in := Input{
+		Case: c.Case, Cause: c.Cause,
+		Facts:         application.Object.Facts,
+		ValuationDate: now,
+		Time:          now,
+		Inputs:        casefile.Inputs{Application: application.Key},
+		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
+	}
+	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+		// A person has looked, so that a stop does not keep it back.
+		if err := h.decision(ctx, c, &in); err != nil {
+			return casefile.Quote{}, err
+		}
+		quote, err := ComputeOrRefer(h.Book, in)
+		if err != nil {
+			return casefile.Quote{}, fmt.Errorf("compute quote of a decision: %w", err)
+		}
+		return quote, seen(ctx, h.Cases, &in, &quote)
+	}
+
+	estimate, ok, err := h.estimate(ctx, c)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("read estimate: %w", err)
+	}
+	if ok {
+		in.useEstimate(estimate)
+		if err := h.useDuplicates(ctx, &in, estimate.Object.N); err != nil {
+			return casefile.Quote{}, err
+		}
+	}
+	if !h.ValuationDate.IsZero() {
+		in.ValuationDate = h.ValuationDate
+	}
+	if in.Replaces, err = h.latestQuote(ctx, c.Case); err != nil {
+		return casefile.Quote{}, err
+	}
+	quote, err := ComputeOrRefer(h.Book, in)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("compute quote: %w", err)
+	}
+	if h.Stopped == nil {
+		return quote, nil
+	}
+	record, err := h.Stopped(ctx)
+	if err != nil {
+		return casefile.Quote{}, fmt.Errorf("look whether quoting is stopped: %w", err)
+	}
+	return ReferStopped(quote, record), nil
+}
+
 // useEstimate adds a stored estimate and where it came from.
 func (in *Input) useEstimate(e cases.Stored[casefile.Estimate]) {
 	var read age.Estimate = e.Object.Estimate
@@ -203,6 +287,22 @@ func (in *Input) useEstimate(e cases.Stored[casefile.Estimate]) {
 	in.ModelUse = e.Object.ModelUse
 	in.Inputs.Estimate = e.Key
 	in.Hashes.Estimate, in.Hashes.Photo, in.Hashes.Model = e.Hash, e.Object.Photo, e.Object.Model
+}
+
+// useDuplicates adds what other cases photo n was sent with, if any.
+func (h *Handler) useDuplicates(ctx context.Context, in *Input, n int) error {
+	d, err := cases.Read[casefile.Duplicates](ctx, h.Cases, casefile.DuplicatesKey(in.Case, n))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read duplicates: %w", err)
+	case d.Erased:
+		return cases.ErrErased
+	}
+	in.Duplicates = d.Object.Cases()
+	in.Inputs.Duplicates, in.Hashes.Duplicates = d.Key, d.Hash
+	return nil
 }
 
 // latestQuote returns the name of the case's newest quote, "" where it has none.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/quote"
@@ -120,6 +122,43 @@ func TestHandleOnce(t *testing.T) {
 	}
 	if !bytes.Equal(before, w.get(t, key)) {
 		t.Error("a later delivery changed the quote")
+	}
+}
+
+// TestHandleDuplicate quotes a photo that was sent with two other cases: a
+// person looks at it, and the quote names what says so. What becomes known
+// after the quote changes nothing.
+func TestHandleDuplicate(t *testing.T) {
+	const late = "late0000000000000000000000000000"
+	w := newWorld(t)
+	w.apply(t, caseID, goodFacts)
+	w.apply(t, late, goodFacts)
+	key := casefile.DuplicatesKey(caseID, 1)
+	w.put(t, key, casefile.Duplicates{Schema: 1, Case: caseID, N: 1, Of: []casefile.Duplicate{
+		{Case: "another0", N: 1, Kind: casefile.SameFile}, {Case: "another0", N: 2, Kind: casefile.SameFile}, {Case: "further0", N: 1, Kind: casefile.SamePicture, Distance: 7}}})
+	if _, err := w.Handle(t.Context(), photoEvent(late)); err != nil {
+		t.Fatal(err)
+	}
+	w.put(t, casefile.DuplicatesKey(late, 1), casefile.Duplicates{Schema: 1, Case: late, N: 1, Of: []casefile.Duplicate{{Case: caseID, N: 1, Kind: casefile.SameFile}}})
+	for id, want := range map[string]underwriting.Decision{caseID: underwriting.Refer, late: underwriting.Quote} {
+		answer, err := w.Handle(t.Context(), photoEvent(id))
+		if err != nil || answer.Quotes[0].Decision != want {
+			t.Errorf("%s: %+v, %v, want %s", id, answer, err, want)
+		}
+	}
+	var q casefile.Quote
+	if err := json.Unmarshal(w.get(t, casefile.QuoteKey(caseID, "photo-0001")), &q); err != nil {
+		t.Fatal(err)
+	}
+	if len(q.Reasons) != 1 || q.Reasons[0].Code != underwriting.DuplicatePhoto || q.Reasons[0].Value != "another0 further0" || q.GrossAnnualCents == nil {
+		t.Errorf("reasons %+v, premium %v", q.Reasons, q.GrossAnnualCents)
+	}
+	if q.Inputs.Duplicates != key || q.Hashes.Duplicates != digest.Of(w.get(t, key)) {
+		t.Errorf("inputs %+v, hashes %+v", q.Inputs, q.Hashes)
+	}
+	// A corrected fact keeps the photo, and so the reason.
+	if answer, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0001", Code: reason.OK}}}); err != nil || answer.Quotes[0].Decision != underwriting.Refer {
+		t.Errorf("after a correction: %+v, %v", answer, err)
 	}
 }
 
@@ -341,5 +380,35 @@ func TestHandleOthersLive(t *testing.T) {
 		if said := w.log.String() + w.metrics.String(); strings.Contains(said, personal) {
 			t.Errorf("log or metrics hold %q:\n%s", personal, said)
 		}
+	}
+}
+
+// TestHandleBatch quotes what the stored estimates of a batch's items say: an
+// estimate, a refusal, and nothing where predict gave up.
+func TestHandleBatch(t *testing.T) {
+	w := newWorld(t)
+	const refused, missing, erased = "customer-refused", "customer-missing", "customer-erased0"
+	w.apply(t, caseID, goodFacts)
+	w.put(t, casefile.EstimateKey(refused, 1), casefile.Estimate{Case: refused, N: 1, Code: reason.NoFace})
+	w.put(t, casefile.EstimateKey(erased, 1), map[string]any{"case": erased, "erased": casefile.Erased{}})
+	var e event.Quote
+	items := fmt.Sprintf(`{"items":[{"case":%q,"n":"1"},{"case":%q},{"case":%q},{"case":%q}],"batch":{"id":"b"}}`, missing, refused, erased, caseID)
+	if err := json.Unmarshal([]byte(items), &e); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := w.Handle(t.Context(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, q := range answer.Quotes {
+		got = append(got, q.Case+" "+string(q.Code))
+	}
+	if diff := cmp.Diff([]string{refused + " no_face", caseID + " ok"}, got); diff != "" {
+		t.Errorf("answer (-want +got)\n%s", diff)
+	}
+	w.get(t, casefile.QuoteKey(caseID, "photo-0001"))
+	if keys, _ := w.cases.List(t.Context(), casefile.QuotesPrefix(refused)); len(keys) > 0 {
+		t.Errorf("a refused photo has quotes %q", keys)
 	}
 }

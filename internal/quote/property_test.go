@@ -174,6 +174,7 @@ func checkQuote(t *testing.T, book *rulebook.Book, in quote.Input) underwriting.
 			t.Errorf("the premium rises from year to year: %+v", q.Schedule)
 		}
 	}
+	checkDecided(t, book, in, q)
 	return q.Decision
 }
 

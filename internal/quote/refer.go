@@ -35,6 +35,14 @@ func ComputeOrRefer(book *rulebook.Book, in Input) (casefile.Quote, error) {
 		q.Reasons = append(q.Reasons, underwriting.FactsInvalidReason(f))
 	}
 	q.Principal = principal(q.Reasons)
+	if in.Decided == nil {
+		return q, nil
+	}
+	if !in.Decided.refuses() {
+		return casefile.Quote{}, err // nothing can be priced, whoever decides
+	}
+	q.Reasons = append(q.Reasons, in.Decided.reasons()...)
+	in.Decided.mark(&q, nil)
 	return q, nil
 }
 

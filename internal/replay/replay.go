@@ -168,6 +168,11 @@ func (p *replaying) inputs(ctx context.Context) error {
 	}
 	p.in.Facts, p.in.Hashes.Application = application.Object.Facts, application.Hash
 	p.hash("application", q.Hashes.Application, application.Hash)
+	if q.Inputs.Decision != "" {
+		if err := p.decision(ctx); err != nil {
+			return err
+		}
+	}
 	if q.Inputs.Estimate == "" {
 		return nil
 	}
@@ -181,10 +186,45 @@ func (p *replaying) inputs(ctx context.Context) error {
 	p.hash("estimate", q.Hashes.Estimate, estimate.Hash)
 	p.hash("photo", q.Hashes.Photo, e.Photo)
 	p.hash("model", q.Hashes.Model, e.Model)
+	if err := p.duplicates(ctx, q); err != nil {
+		return err
+	}
 	if p.in.Estimate, err = p.interval(ctx, e); err != nil {
 		return err
 	}
 	return p.photo(ctx, e)
+}
+
+// duplicates reads what other cases the quote's photo was sent with. A quote
+// that names none was made before any were known.
+func (p *replaying) duplicates(ctx context.Context, q casefile.Quote) error {
+	if q.Inputs.Duplicates == "" {
+		return nil
+	}
+	d, err := cases.Read[casefile.Duplicates](ctx, p.Cases, q.Inputs.Duplicates)
+	if err != nil {
+		return fmt.Errorf("read duplicates: %w", err)
+	}
+	p.in.Duplicates, p.in.Hashes.Duplicates = d.Object.Cases(), d.Hash
+	p.hash("duplicates", q.Hashes.Duplicates, d.Hash)
+	return nil
+}
+
+// decision reads the person's decision that the quote followed from.
+func (p *replaying) decision(ctx context.Context) error {
+	d, err := cases.Read[casefile.Decision](ctx, p.Cases, p.stored.Inputs.Decision)
+	if err != nil {
+		return fmt.Errorf("read decision: %w", err)
+	}
+	p.hash("decision", p.stored.Hashes.Decision, d.Hash)
+	inputs := p.in.Inputs
+	// The valuation date is the record's own, like any clock.
+	date := p.in.ValuationDate
+	if err := p.in.UseDecision(d, nil); err != nil {
+		return err
+	}
+	p.in.Inputs, p.in.ValuationDate = inputs, date
+	return nil
 }
 
 // interval makes the interval of the stored distribution again, and returns the

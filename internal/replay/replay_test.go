@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,9 +56,16 @@ func calibrate(d age.Distribution) (age.Estimate, error) {
 }
 
 // quoted is a store with one case whose photo was quoted by the real handler.
-func quoted(t *testing.T) *store.Memory {
+func quoted(t *testing.T) *store.Memory { return quotedWith(t, false) }
+
+// quotedWith is quoted, of a photo that was sent with another case too where
+// duplicates says so.
+func quotedWith(t *testing.T, duplicates bool) *store.Memory {
 	t.Helper()
 	s := new(store.Memory)
+	if duplicates {
+		put(t, s, casefile.DuplicatesKey(caseID, 1), casefile.Duplicates{Schema: 1, Case: caseID, N: 1, Of: []casefile.Duplicate{{Case: "another0", N: 1, Kind: casefile.SameFile}}})
+	}
 	put(t, s, casefile.ApplicationKey(caseID, 1), casefile.Application{Schema: 1, Case: caseID, N: 1, Facts: facts})
 	d := make(age.Distribution, 100)
 	d[40], d[44] = 0.5, 0.5
@@ -246,6 +254,31 @@ func photoReads(years float64) func(*testing.T, *store.Memory, *replay.Replayer)
 
 // TestRulesNoLongerHeld names the rules of a quote by product, file and
 // approval.
+// TestDuplicates replays quotes that were referred for their photo, and again
+// after somebody changed which case it was sent with.
+func TestDuplicates(t *testing.T) {
+	s := quotedWith(t, true)
+	reports, err := replayer(t, s).Case(t.Context(), caseID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range reports {
+		if !r.Same || !slices.ContainsFunc(r.Checks, func(c replay.Check) bool { return c.Name == "duplicates" && c.Outcome == replay.Same }) {
+			t.Errorf("%s: %+v", r.Quote, r)
+		}
+	}
+	alter(t, s, casefile.DuplicatesKey(caseID, 1), "another0", "another1")
+	reports, err = replayer(t, s).Case(t.Context(), caseID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range reports {
+		if r.Same || len(r.Differences) == 0 {
+			t.Errorf("%s: other duplicates make no difference: %+v", r.Quote, r)
+		}
+	}
+}
+
 func TestRulesNoLongerHeld(t *testing.T) {
 	s := quoted(t)
 	r := replayer(t, s)

@@ -115,7 +115,10 @@ var basisName = map[premium.AgeBasis]string{
 }
 
 func photoText(p *underwriting.Product) string {
-	slack := fmt.Sprintf("a declared age must lie in the photo's interval, %g years wider at each end (AGE-3)", p.Photo.SlackYears)
+	slack := fmt.Sprintf("a declared age must lie in the photo's interval, %g years wider at each end (AGE-3); a photo that was sent with another case too refers (PHOTO-1)", p.Photo.SlackYears)
+	if p.Photo.IgnoreDuplicates {
+		slack = strings.Replace(slack, "refers (PHOTO-1)", "counts like any other (no PHOTO-1)", 1)
+	}
 	if p.Photo.Role == underwriting.CrossCheck {
 		return "cross-check: an age must be declared; " + slack
 	}

@@ -57,6 +57,7 @@ type productFile struct {
 		Charge           string  `yaml:"charge"`
 		SlackYears       float64 `yaml:"slack_years"`
 		MaxIntervalYears float64 `yaml:"max_interval_years"`
+		Duplicates       string  `yaml:"duplicates"`
 	} `yaml:"photo"`
 	Notices []string `yaml:"notices"`
 
@@ -72,6 +73,12 @@ type sumBand struct {
 const (
 	sexPriced = "priced"
 	sexUnisex = "unisex"
+)
+
+// What a product does with a photo that was sent with another case too.
+const (
+	duplicatesOn  = "on" // refers; also where nothing is said
+	duplicatesOff = "off"
 )
 
 // halfUp is the one rounding that package premium has.
@@ -165,6 +172,7 @@ func (c *checker) photo(f *productFile) {
 	charges := []string{underwriting.ChargeEstimated, underwriting.ChargeHigh, underwriting.ChargeExpected}
 	c.require(p.Role != underwriting.Prefill || slices.Contains(charges, p.Charge), "photo.charge", "must be one of %v", charges)
 	c.require(p.Role != underwriting.CrossCheck || p.Charge == "", "photo.charge", "must not be there: the declared age is charged")
+	c.require(p.Duplicates == "" || p.Duplicates == duplicatesOn || p.Duplicates == duplicatesOff, "photo.duplicates", "must be %s or %s", duplicatesOn, duplicatesOff)
 	c.require(p.SlackYears >= 0 && p.SlackYears <= 30, "photo.slack_years", "must be 0 to 30")
 	c.require(p.MaxIntervalYears > 0 && p.MaxIntervalYears <= 120, "photo.max_interval_years", "must lie above 0, at most 120")
 }
@@ -191,7 +199,7 @@ func (f *productFile) build(with parts, x *tableIndex, from time.Time) (*underwr
 		AgeBasis: premium.AgeBasis(f.Age.Basis), Unisex: unisex,
 		Terms: f.Terms, MinAge: f.Age.Min, MaxAge: f.Age.Max, MaxExpiryAge: f.Age.MaxAtExpiry,
 		MinSumCents: f.Sum.Min * 100, MaxSumCents: f.Sum.Max * 100,
-		Photo:            underwriting.Photo{Role: f.Photo.Role, Charge: f.Photo.Charge, SlackYears: f.Photo.SlackYears},
+		Photo:            underwriting.Photo{Role: f.Photo.Role, Charge: f.Photo.Charge, SlackYears: f.Photo.SlackYears, IgnoreDuplicates: f.Photo.Duplicates == duplicatesOff},
 		MaxIntervalWidth: f.Photo.MaxIntervalYears,
 		TobaccoSteps:     with.classes.TobaccoSteps,
 		MaxSteps:         f.MaxRatingSteps,

@@ -99,6 +99,7 @@ func TestLoadRefuses(t *testing.T) {
 		name, file, old, new string
 		want                 string // part of the message; N stands for the line of old
 	}{
+		{"neither on nor off", product, "max_interval_years: 30", "duplicates: maybe\n  max_interval_years: 30", "photo.duplicates"},
 		{"unknown field", product, "interest: 0.03", "intrest: 0.03", "line N: unknown field"},
 		{"field twice", product, "interest: 0.03", "interest: 0.03\ninterest: 0.2", "mapping key"},
 		{"not YAML", product, "terms: [10", "terms: [[10", "line "},

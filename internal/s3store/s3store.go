@@ -110,10 +110,12 @@ func (b *Bucket) Overwrite(ctx context.Context, key string, body []byte) error {
 }
 
 // contentType is for people who look into a bucket with a browser: every object
-// is JSON, but for the files of a model package.
+// is JSON, but for the files of a model package and a batch's tables.
 func contentType(key string) string {
 	switch path.Ext(key) {
-	case ".onnx":
+	case ".csv":
+		return "text/csv; charset=utf-8"
+	case ".onnx", ".parquet":
 		return "application/octet-stream"
 	case ".md":
 		return "text/markdown; charset=utf-8"
@@ -139,6 +141,42 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 		}
 	}
 	return keys, nil
+}
+
+// ListAfter returns at most limit names, 1 to 1000, that start with prefix and
+// come after the name after in order: one request.
+func (b *Bucket) ListAfter(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	in := &s3.ListObjectsV2Input{Bucket: &b.Name, Prefix: &prefix, MaxKeys: aws.Int32(int32(limit))}
+	if after != "" {
+		in.StartAfter = &after
+	}
+	page, err := b.Client.ListObjectsV2(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("list objects: %w", err)
+	}
+	keys := make([]string, len(page.Contents))
+	for i, o := range page.Contents {
+		keys[i] = aws.ToString(o.Key)
+	}
+	return keys, nil
+}
+
+// Each calls do with the name of every folder directly under a prefix, which
+// ends in a slash, in order, until do fails. It holds a thousand at a time.
+func (b *Bucket) Each(ctx context.Context, prefix string, do func(name string) error) error {
+	pages := s3.NewListObjectsV2Paginator(b.Client, &s3.ListObjectsV2Input{Bucket: &b.Name, Prefix: &prefix, Delimiter: aws.String("/")})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("list folders: %w", err)
+		}
+		for _, p := range page.CommonPrefixes {
+			if err := do(path.Base(aws.ToString(p.Prefix))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Delete removes an object; one that does not exist is no error.

@@ -106,6 +106,17 @@ func (m *Memory) List(_ context.Context, prefix string) ([]string, error) {
 	return keys, nil
 }
 
+// ListAfter returns at most limit names that start with prefix and come after
+// the name after, in order.
+func (m *Memory) ListAfter(ctx context.Context, prefix, after string, limit int) ([]string, error) {
+	keys, err := m.List(ctx, prefix)
+	from, found := slices.BinarySearch(keys, after)
+	if found {
+		from++
+	}
+	return keys[from:min(from+limit, len(keys))], err
+}
+
 // Versions returns every version under prefix, by name and then from the
 // newest to the oldest.
 func (m *Memory) Versions(_ context.Context, prefix string) ([]Version, error) {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/agequote/agequote/internal/premium"
@@ -23,6 +24,8 @@ const challengeAge = 25
 // interval around it.
 type Evidence struct {
 	Age, Low, High float64
+	// Duplicates are the other cases that the photo was sent with.
+	Duplicates []string
 }
 
 // AgeSource says where the age that is priced came from.
@@ -111,12 +114,21 @@ type Stated struct {
 // find the class, and neither rate nor add a flat extra.
 func DecideRated(p *Product, f Facts, stated *Stated, evidence *Evidence, valuation time.Time) (Assessment, error) {
 	d := decider{product: p, facts: f, evidence: evidence}
+	if err := d.run(stated, valuation); err != nil {
+		return Assessment{}, err
+	}
+	return d.out, nil
+}
+
+// run runs every rule.
+func (d *decider) run(stated *Stated, valuation time.Time) error {
+	p, f := d.product, d.facts
 	age, hasAge := f.StatedAge(valuation)
 	switch {
-	case !hasAge && evidence == nil:
-		return Assessment{}, &FieldsError{Fields: []FieldError{NoAge()}}
+	case !hasAge && d.evidence == nil:
+		return &FieldsError{Fields: []FieldError{NoAge()}}
 	case !hasAge && p.Photo.Role == CrossCheck:
-		return Assessment{}, &FieldsError{Fields: []FieldError{{Field: "age", Sentence: sentenceDOB}}}
+		return &FieldsError{Fields: []FieldError{{Field: "age", Sentence: sentenceDOB}}}
 	case hasAge:
 		d.last, d.hasAge = age, true
 		d.onBasis, _ = f.ageOn(p.AgeBasis, valuation)
@@ -132,13 +144,13 @@ func DecideRated(p *Product, f Facts, stated *Stated, evidence *Evidence, valuat
 	if d.hasAge {
 		d.stated()
 	}
-	if evidence != nil {
+	if d.evidence != nil {
 		d.photo()
 	}
 	d.cover()
 	d.class(stated)
 	d.priceAges()
-	return d.out, nil
+	return nil
 }
 
 // decider carries one decision through the rules.
@@ -214,6 +226,9 @@ func (d *decider) photo() {
 	}
 	if width := tenths(e.High - e.Low); width > p.MaxIntervalWidth {
 		d.add(Refer, AgeUncertain, ruleWidth, years(width), years(p.MaxIntervalWidth))
+	}
+	if len(e.Duplicates) > 0 && !p.Photo.IgnoreDuplicates {
+		d.add(Refer, DuplicatePhoto, ruleDuplicate, strings.Join(e.Duplicates, " "), "no other case")
 	}
 }
 

@@ -283,3 +283,17 @@ func kindOK(s string) bool {
 func (t Tobacco) Uses(freeYears float64) bool {
 	return t.Status == "current" || t.Status == "former" && t.Years < freeYears
 }
+
+// ParseCents reads an amount in units of the currency with at most two
+// decimals. It does not go through floating point: 0.29 is 29 cents.
+func ParseCents(s string) (int64, error) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	if len(fraction) > 2 {
+		return 0, errors.New("more than two decimals")
+	}
+	cents, err := strconv.ParseInt(whole+(fraction + "00")[:2], 10, 64)
+	if err != nil {
+		return 0, errors.New("not an amount") // the number is the customer's
+	}
+	return cents, nil
+}

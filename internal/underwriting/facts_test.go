@@ -120,3 +120,26 @@ func TestParseTobacco(t *testing.T) {
 		}
 	}
 }
+
+func TestParseCents(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		want int64
+		ok   bool
+	}{
+		{"250000", 25_000_000, true},
+		{"0.29", 29, true}, // 0.29*100 is 28.999... in floating point
+		{"1.5", 150, true},
+		{".05", 5, true},
+		{"1.234", 0, false},
+		{"1e6", 0, false},
+		{"250,000", 0, false},
+		{"1.-5", 0, false},
+		{"99999999999999999999", 0, false},
+	} {
+		got, err := underwriting.ParseCents(tt.in)
+		if (err == nil) != tt.ok || tt.ok && got != tt.want {
+			t.Errorf("ParseCents(%q) = %d, %v, want %d, ok %v", tt.in, got, err, tt.want, tt.ok)
+		}
+	}
+}

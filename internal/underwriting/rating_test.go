@@ -117,6 +117,7 @@ func TestDecideRated(t *testing.T) {
 
 func TestPhotoRole(t *testing.T) {
 	e := &underwriting.Evidence{Age: 44.4, Low: 38.2, High: 50.6}
+	twice := &underwriting.Evidence{Age: e.Age, Low: e.Low, High: e.High, Duplicates: []string{"another case"}}
 	at := date("2026-11-24")
 	tests := []struct {
 		name     string
@@ -137,6 +138,8 @@ func TestPhotoRole(t *testing.T) {
 		{"cross-check within the slack", underwriting.Photo{Role: "cross-check", SlackYears: 2}, 52, e, "quote", "declared", 52},
 		{"cross-check past the slack", underwriting.Photo{Role: "cross-check", SlackYears: 2}, 53, e, "refer", "declared", 53},
 		{"cross-check under the slack", underwriting.Photo{Role: "cross-check", SlackYears: 2}, 36.9, e, "refer", "declared", 36},
+		{"sent with another case too", underwriting.Photo{Role: "cross-check"}, 40, twice, "refer", "declared", 40},
+		{"the same, switched off", underwriting.Photo{Role: "cross-check", IgnoreDuplicates: true}, 40, twice, "quote", "declared", 40},
 		{"cross-check without an age", underwriting.Photo{Role: "cross-check"}, 0, e, "", "", 0},
 	}
 	for _, tt := range tests {

@@ -36,6 +36,26 @@ const (
 	RatingOverLimit Code = "rating_over_limit" // the ratings together pass the product's limit
 
 	Stopped Code = "stopped" // quoting is stopped, so that a person looks at every case
+
+	DuplicatePhoto Code = "duplicate_photo" // the photo was sent with another case too
+
+	// What a person decided.
+	UnderwriterAccepted  Code = "underwriter_accepted"
+	UnderwriterChanged   Code = "underwriter_changed"
+	UnderwriterPostponed Code = "underwriter_postponed"
+	UnderwriterDeclined  Code = "underwriter_declined"
+
+	// Why, see PersonCodes.
+	AgeProven         Code = "age_proven"
+	AgeUnproven       Code = "age_unproven"
+	EvidenceReviewed  Code = "evidence_reviewed"
+	EvidenceMissing   Code = "evidence_missing"
+	BuildReviewed     Code = "build_reviewed"
+	TobaccoReviewed   Code = "tobacco_reviewed"
+	HazardReviewed    Code = "hazard_reviewed"
+	FactsInconsistent Code = "facts_inconsistent"
+	CustomerAsked     Code = "customer_asked"
+	RuleUnfit         Code = "rule_unfit"
 )
 
 // sentences say each code in plain words. They hold no numbers: the value and
@@ -67,6 +87,22 @@ var sentences = map[Code]string{
 	AnswerDecline:     "The answer to a question means that we cannot offer this cover.",
 	RatingOverLimit:   "The risks together are past the limit for this cover.",
 	Stopped:           "Quoting by computer is stopped at the moment; a person looks at the application.",
+	DuplicatePhoto:    "The photo was sent with another application too; a person looks at it.",
+
+	UnderwriterAccepted:  "An underwriter has looked at the application and accepted it.",
+	UnderwriterChanged:   "An underwriter has looked at the application and set what the price rests on.",
+	UnderwriterPostponed: "An underwriter has looked at the application and cannot decide on it yet.",
+	UnderwriterDeclined:  "An underwriter has looked at the application and cannot offer this cover.",
+	AgeProven:            "The age was proven by a document.",
+	AgeUnproven:          "The age was not proven when we asked for it.",
+	EvidenceReviewed:     "The medical evidence was looked at.",
+	EvidenceMissing:      "The medical evidence that we asked for did not come.",
+	BuildReviewed:        "Height and weight were looked at by an underwriter.",
+	TobaccoReviewed:      "The use of tobacco was looked at by an underwriter.",
+	HazardReviewed:       "Occupation or pastimes were looked at by an underwriter.",
+	FactsInconsistent:    "What was declared does not fit together.",
+	CustomerAsked:        "The applicant asked for this.",
+	RuleUnfit:            "A fixed rule did not fit this application.",
 }
 
 // Codes returns every code, in the order of the documentation.
@@ -74,7 +110,9 @@ func Codes() []Code {
 	return []Code{Under18, PhotoUnder18, PhotoTouches18, AgeUnderLimit, AgeOverLimit, AgeAtExpiry,
 		AgeContradicts, AgeUncertain, SumOutsideLimits, TermNotOffered, BuildOutsideClass, FactsInvalid,
 		BuildDecline, ClassBuild, RatedBuild, TobaccoRates, ClassTobacco, RatedTobacco,
-		ClassAnswer, RatedAnswer, FlatExtra, AnswerRefer, AnswerPostpone, AnswerDecline, RatingOverLimit, Stopped}
+		ClassAnswer, RatedAnswer, FlatExtra, AnswerRefer, AnswerPostpone, AnswerDecline, RatingOverLimit, Stopped, DuplicatePhoto,
+		UnderwriterAccepted, UnderwriterChanged, UnderwriterPostponed, UnderwriterDeclined, AgeProven, AgeUnproven, EvidenceReviewed,
+		EvidenceMissing, BuildReviewed, TobaccoReviewed, HazardReviewed, FactsInconsistent, CustomerAsked, RuleUnfit}
 }
 
 // Sentence returns the code in plain words, for the customer and the
@@ -85,10 +123,11 @@ func (c Code) Sentence() string { return sentences[c] }
 // documentation after a code has come to serve several rules. Questions bring
 // ids of their own.
 const (
-	ruleMinor     = "AGE-1" // nobody under 18
-	ruleAgeLimits = "AGE-2" // the product's ages at issue and at expiry
-	ruleAgreement = "AGE-3" // the stated age agrees with the photo
-	ruleWidth     = "AGE-4" // the photo's interval is narrow enough
+	ruleMinor     = "AGE-1"   // nobody under 18
+	ruleAgeLimits = "AGE-2"   // the product's ages at issue and at expiry
+	ruleAgreement = "AGE-3"   // the stated age agrees with the photo
+	ruleWidth     = "AGE-4"   // the photo's interval is narrow enough
+	ruleDuplicate = "PHOTO-1" // the photo is this case's alone
 	ruleSum       = "SUM-1"
 	ruleTerm      = "TERM-1"
 	ruleBuild     = "BUILD-1"   // the build chart
@@ -97,6 +136,7 @@ const (
 	ruleRating    = "RATING-1"  // the limit of ratings
 	ruleFacts     = "FACTS-1"   // every fact that the product needs is there
 	ruleStop      = "STOP-1"    // quoting is not stopped
+	rulePerson    = "PERSON-1"  // a person decided
 )
 
 // Rules returns what each rule of this package is about, by id, in the order
@@ -108,6 +148,7 @@ func Rules() [][2]string {
 		{ruleAgeLimits, "The age at issue, and the age when the term ends, lie within the product's limits. A stated age past them declines, one from a photo refers."},
 		{ruleAgreement, "The stated age lies within the photo's age interval, widened by the product's slack; else a person checks it."},
 		{ruleWidth, "The photo's age interval is at most as wide as the product quotes on; else a person checks the age."},
+		{ruleDuplicate, "The photo was sent with no other case, neither as the same file nor, within a batch, as the same picture; else a person looks at it. A product can switch this off."},
 		{ruleSum, "The sum assured lies within the product's limits; else declined."},
 		{ruleTerm, "The term is on offer; else declined."},
 		{ruleBuild, "The build chart: height and weight, by age and where the market prices on it by sex, open the classes, or rate, refer or decline."},
@@ -115,6 +156,7 @@ func Rules() [][2]string {
 		{ruleFormer, "A former user must have stopped long enough ago for each class."},
 		{ruleRating, "The table rating steps of build, tobacco and answers together are at most the product's; else declined."},
 		{ruleStop, "Quoting is not stopped; else a person looks at every case, whatever the other rules say."},
+		{rulePerson, "A person has decided the case. The limits of age, sum and term hold all the same."},
 	}
 }
 

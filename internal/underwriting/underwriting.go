@@ -123,6 +123,9 @@ type Photo struct {
 	// SlackYears widen the interval at each end before a declared age is held
 	// against it.
 	SlackYears float64
+	// IgnoreDuplicates quotes a photo that was sent with another case too like
+	// any other.
+	IgnoreDuplicates bool
 }
 
 // Modes of payment: instalments a year.

@@ -1,5 +1,6 @@
 // Package upload makes presigned POSTs, by which one who has no account of AWS
-// puts one file under one name into a bucket, and sends a file by one.
+// puts one file under one name into a bucket, and sends a file by one. It also
+// makes presigned addresses by which one file is read.
 package upload
 
 import (
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -62,6 +64,22 @@ func (p *Presigner) Presign(ctx context.Context, r Request) (Form, error) {
 	}
 	out.Values["Content-Type"] = r.Type
 	return Form{URL: out.URL, Fields: out.Values, Expires: expires}, nil
+}
+
+// View returns an address by which one version of an object can be read for a
+// short time, by whoever has it; an empty version is the latest.
+func (p *Presigner) View(ctx context.Context, key, version string, life time.Duration) (address string, expires time.Time, err error) {
+	in := &s3.GetObjectInput{Bucket: &p.Bucket, Key: &key}
+	if version != "" {
+		in.VersionId = &version
+	}
+	in.ResponseCacheControl = aws.String("no-store")
+	expires = p.Now().Add(life).UTC()
+	out, err := s3.NewPresignClient(p.Client).PresignGetObject(ctx, in, s3.WithPresignExpires(life))
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("presign reading: %w", err)
+	}
+	return out.URL, expires, nil
 }
 
 // Origin returns scheme and host of the bucket's forms, which a page's security

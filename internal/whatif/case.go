@@ -24,7 +24,9 @@ type Case struct {
 	Case     string             `json:"case"`
 	Facts    underwriting.Facts `json:"facts"`
 	Estimate *Estimate          `json:"estimate,omitempty"` // nil: quoted without a photo
-	Quote    Quote              `json:"quote"`
+	// Duplicates are the other cases that the photo was sent with.
+	Duplicates []string `json:"duplicates,omitempty"`
+	Quote      Quote    `json:"quote"`
 }
 
 // Estimate is the part of a stored estimate that a quote depends on.
@@ -180,6 +182,9 @@ func Stored(ctx context.Context, s objects, id string) (c Case, ok bool, err err
 		if err != nil {
 			return Case{}, false, fmt.Errorf("read quote: %w", err)
 		}
+		if q.Object.Inputs.Decision != "" {
+			continue // a person's, which no rule can be held against
+		}
 		if !ok || q.Object.Time.After(newest.Time) {
 			newest, ok = q.Object, true
 		}
@@ -202,6 +207,13 @@ func Stored(ctx context.Context, s objects, id string) (c Case, ok bool, err err
 		}
 		c.Estimate = &Estimate{Age: e.Object.Age, Mean: e.Object.Mean, Low: e.Object.Low, High: e.Object.High,
 			Coverage: e.Object.Coverage, Distribution: Probabilities(e.Object.Distribution)}
+	}
+	if newest.Inputs.Duplicates != "" {
+		d, err := cases.Read[casefile.Duplicates](ctx, s, newest.Inputs.Duplicates)
+		if err != nil {
+			return Case{}, false, fmt.Errorf("read duplicates: %w", err)
+		}
+		c.Duplicates = d.Object.Cases()
 	}
 	return c, true, nil
 }

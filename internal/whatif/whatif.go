@@ -161,7 +161,7 @@ func (t Trial) work(group *errgroup.Group, do func(*tally) error) (Report, error
 
 // try decides one case again.
 func (t Trial) try(tally *tally, c *Case) error {
-	in := quote.Input{Facts: c.Facts, Estimate: c.Estimate.age(), RulesDate: t.RulesDate}
+	in := quote.Input{Facts: c.Facts, Estimate: c.Estimate.age(), Duplicates: c.Duplicates, RulesDate: t.RulesDate}
 	if in.RulesDate.IsZero() {
 		in.RulesDate = newest
 	}

@@ -39,6 +39,9 @@ func (g *Gateway) provision(ctx context.Context, c Config) error {
 
 func createBucket(ctx context.Context, client *s3.Client, b samtemplate.Bucket, region string) error {
 	in := &s3.CreateBucketInput{Bucket: &b.Name}
+	if b.Lock != nil {
+		in.ObjectLockEnabledForBucket = aws.Bool(true)
+	}
 	if region != "us-east-1" { // the one region that S3 does not take as a constraint
 		in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(region)}
 	}
@@ -49,9 +52,30 @@ func createBucket(ctx context.Context, client *s3.Client, b samtemplate.Bucket, 
 	if !b.Versioned {
 		return nil
 	}
+	if err := setLock(ctx, client, b); err != nil {
+		return err
+	}
 	_, err := client.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
 		Bucket:                  &b.Name,
 		VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
+	})
+	return err
+}
+
+// setLock sets the bucket's default retention. A kept bucket that was made
+// without Object Lock stays without: S3 has no way to add it.
+func setLock(ctx context.Context, client *s3.Client, b samtemplate.Bucket) error {
+	if b.Lock == nil {
+		return nil
+	}
+	_, err := client.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{
+		Bucket: &b.Name,
+		ObjectLockConfiguration: &types.ObjectLockConfiguration{
+			ObjectLockEnabled: types.ObjectLockEnabledEnabled,
+			Rule: &types.ObjectLockRule{DefaultRetention: &types.DefaultRetention{
+				Mode: types.ObjectLockRetentionMode(b.Lock.Mode), Days: aws.Int32(int32(b.Lock.Days)),
+			}},
+		},
 	})
 	return err
 }

@@ -40,6 +40,9 @@ type Route struct {
 	Method   string // upper case, or ANY
 	Path     string // /a/{b}, or /a/{b+} for all that follows
 	Function string // name or ARN
+
+	Authorizer *JWT     // nil: anybody
+	Scopes     []string // of which the token needs one; with an Authorizer
 }
 
 // CORS says which pages of other origins a browser lets in. The API answers
@@ -187,7 +190,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			say(w, http.StatusTooManyRequests, "Too Many Requests")
 			return
 		}
-		s.invoke(w, r, &route, variables)
+		e := s.event(r, &route, variables)
+		if a := route.Authorizer; a != nil {
+			checked, no := a.authorize(r, route.Scopes, s.cfg.Now())
+			if no != nil {
+				no.answer(w)
+				return
+			}
+			e.RequestContext.Authorizer = &events.APIGatewayV2HTTPRequestContextAuthorizerDescription{JWT: checked}
+		}
+		s.invoke(w, r, &route, e)
 		return
 	}
 	say(w, http.StatusNotFound, "Not Found")
@@ -228,7 +240,8 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) (answered bool) {
 	return preflight
 }
 
-func (s *Server) invoke(w http.ResponseWriter, r *http.Request, route *route, variables map[string]string) {
+// invoke adds the body to the event and runs the route's function.
+func (s *Server) invoke(w http.ResponseWriter, r *http.Request, route *route, e events.APIGatewayV2HTTPRequest) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	switch {
@@ -239,7 +252,12 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request, route *route, va
 		say(w, http.StatusBadRequest, "Bad Request")
 		return
 	}
-	payload, err := json.Marshal(s.event(r, route, variables, body))
+	if isText(r.Header.Get("Content-Type")) {
+		e.Body = string(body)
+	} else if len(body) > 0 {
+		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+	}
+	payload, err := json.Marshal(e)
 	if err != nil {
 		s.cfg.Log.Error("encode event", "err", err)
 		say(w, http.StatusInternalServerError, "Internal Server Error")
@@ -258,9 +276,9 @@ func (s *Server) invoke(w http.ResponseWriter, r *http.Request, route *route, va
 	}
 }
 
-// event is the request in payload format 2.0. See
+// event is the request in payload format 2.0, but for its body. See
 // https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-func (s *Server) event(r *http.Request, route *route, variables map[string]string, body []byte) events.APIGatewayV2HTTPRequest {
+func (s *Server) event(r *http.Request, route *route, variables map[string]string) events.APIGatewayV2HTTPRequest {
 	now := s.cfg.Now().UTC()
 	ip, _, _ := net.SplitHostPort(r.RemoteAddr)
 	headers := map[string]string{"host": r.Host, "x-forwarded-for": ip, "x-forwarded-proto": "http"}
@@ -296,11 +314,6 @@ func (s *Server) event(r *http.Request, route *route, variables map[string]strin
 			e.QueryStringParameters = map[string]string{}
 		}
 		e.QueryStringParameters[name] = strings.Join(values, ",")
-	}
-	if isText(r.Header.Get("Content-Type")) {
-		e.Body = string(body)
-	} else if len(body) > 0 {
-		e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
 	}
 	return e
 }

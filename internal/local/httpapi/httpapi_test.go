@@ -71,7 +71,7 @@ func TestRoutes(t *testing.T) {
 	var routes []Route
 	for _, key := range []string{"GET /", "GET /a", "GET /a/{x}", "GET /a/b", "POST /a/{x}", "GET /p/{f+}", "ANY /a/{x}/y"} {
 		method, path, _ := strings.Cut(key, " ")
-		routes = append(routes, Route{method, path, "f"})
+		routes = append(routes, Route{Method: method, Path: path, Function: "f"})
 	}
 	s := start(t, Config{Routes: routes}, func(e events.APIGatewayV2HTTPRequest) string {
 		b, _ := json.Marshal(map[string]any{"route": e.RouteKey, "variables": e.PathParameters})
@@ -99,7 +99,7 @@ func TestRoutes(t *testing.T) {
 
 func TestEventAndAnswer(t *testing.T) {
 	var got events.APIGatewayV2HTTPRequest
-	s := start(t, Config{Routes: []Route{{"POST", "/a", "f"}}}, func(e events.APIGatewayV2HTTPRequest) string {
+	s := start(t, Config{Routes: []Route{{Method: "POST", Path: "/a", Function: "f"}}}, func(e events.APIGatewayV2HTTPRequest) string {
 		got = e
 		return `{"statusCode":201,"headers":{"X-Own":"1","content-type":"image/png"},"cookies":["c=1; Secure"],"body":"AAE=","isBase64Encoded":true}`
 	})
@@ -126,7 +126,7 @@ func TestEventAndAnswer(t *testing.T) {
 
 // TestOwnAnswers are those that no function gives.
 func TestOwnAnswers(t *testing.T) {
-	s := start(t, Config{Routes: []Route{{"GET", "/a", "f"}, {"POST", "/a", "f"}, {"GET", "/broken", "broken"}}, Rate: 0.001, Burst: 2},
+	s := start(t, Config{Routes: []Route{{Method: "GET", Path: "/a", Function: "f"}, {Method: "POST", Path: "/a", Function: "f"}, {Method: "GET", Path: "/broken", Function: "broken"}}, Rate: 0.001, Burst: 2},
 		func(events.APIGatewayV2HTTPRequest) string { return `{"statusCode":204}` })
 	var codes []int
 	for _, request := range []string{"GET /a", "GET /a", "GET /a", "POST /a", "GET /broken"} {
@@ -143,7 +143,7 @@ func TestOwnAnswers(t *testing.T) {
 }
 
 func TestCORS(t *testing.T) {
-	s := start(t, Config{Routes: []Route{{"GET", "/a", "f"}},
+	s := start(t, Config{Routes: []Route{{Method: "GET", Path: "/a", Function: "f"}},
 		CORS: &CORS{Origins: []string{"https://page"}, Methods: []string{"GET"}, Headers: []string{"authorization"}, MaxAge: 5}},
 		func(events.APIGatewayV2HTTPRequest) string { return `{"statusCode":200}` })
 	for origin, want := range map[string]string{"https://page": "https://page", "https://other": "", "": ""} {

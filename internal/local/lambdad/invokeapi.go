@@ -79,6 +79,25 @@ func (s *Server) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serveSettings is Lambda's GetFunctionConfiguration and GetFunctionConcurrency,
+// for the operator: what one who sends a function many items wants to know.
+func (s *Server) serveSettings(of func(*function) map[string]any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if key, ok := callerKey(r); !ok || key != s.cfg.Operator {
+			refuse(w, http.StatusForbidden, "AccessDeniedException", "the caller may not look at this function")
+			return
+		}
+		f := s.function(r.PathValue("function"))
+		if f == nil {
+			refuse(w, http.StatusNotFound, "ResourceNotFoundException", "function not found: "+r.PathValue("function"))
+			return
+		}
+		body, _ := json.Marshal(of(f)) // texts and numbers always marshal
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body) // nobody is left to tell
+	}
+}
+
 // answerSync runs one request and answers with what the function says. A
 // caller that goes away does not stop the function.
 func (s *Server) answerSync(w http.ResponseWriter, r *http.Request, f *function, id string, payload []byte) {
@@ -142,11 +161,11 @@ func (s *Server) mayInvoke(key string, f *function) bool {
 	if key == s.cfg.Operator {
 		return true
 	}
-	role := s.roles[key]
-	if role == nil || f == nil {
-		return false
+	may := s.cfg.Callers[key]
+	if role := s.roles[key]; role != nil {
+		may = role.MayInvoke
 	}
-	return slices.ContainsFunc(role.MayInvoke, func(allowed string) bool { return s.function(allowed) == f })
+	return f != nil && slices.ContainsFunc(may, func(allowed string) bool { return s.function(allowed) == f })
 }
 
 // refuse answers with an error in the shape of the REST-JSON protocol.

@@ -70,6 +70,10 @@ type Config struct {
 	// Operator is the access key that may invoke every function.
 	Operator string
 
+	// Callers are roles that are not a function's, by access key, with the names
+	// or ARNs of the functions that each may invoke.
+	Callers map[string][]string
+
 	// PutObject writes the record of a bucket destination with the role of
 	// the function whose access key is given. Needed where a function has
 	// such a destination.

@@ -22,6 +22,12 @@ const (
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /2015-03-31/functions/{function}/invocations", s.serveInvoke)
+	mux.HandleFunc("GET /2015-03-31/functions/{function}/configuration", s.serveSettings(func(f *function) map[string]any {
+		return map[string]any{"FunctionName": f.Name, "FunctionArn": f.ARN, "MemorySize": f.MemoryMB, "Timeout": int(f.Timeout.Seconds())}
+	}))
+	mux.HandleFunc("GET /2019-09-30/functions/{function}/concurrency", s.serveSettings(func(f *function) map[string]any {
+		return map[string]any{"ReservedConcurrentExecutions": f.Concurrency}
+	}))
 
 	runtime := instancePath + "{instance}/2018-06-01/runtime"
 	mux.HandleFunc("GET "+runtime+"/invocation/next", s.forInstance((*instance).serveNext))

@@ -66,6 +66,12 @@ func Parse(data []byte, o Options) (*Template, error) {
 				return nil, err
 			}
 			t.APIs = append(t.APIs, a)
+		case typeMachine:
+			m, err := r.machine(id, res)
+			if err != nil {
+				return nil, err
+			}
+			t.Machines = append(t.Machines, m)
 		}
 	}
 	return t, r.checkReferences(t)
@@ -126,6 +132,17 @@ func (r *resolver) bucket(id string, res node) (Bucket, error) {
 		Name:      name,
 		ARN:       bucketARN(name),
 		Versioned: versioning.get("Status").text == "Enabled",
+	}
+	lock, err := r.resolve(res.fields["Properties"].fields["ObjectLockConfiguration"])
+	if err != nil {
+		return Bucket{}, err
+	}
+	if retention := lock.get("Rule").get("DefaultRetention"); retention.kind != absent {
+		days, err := retention.get("Days").integer(0)
+		if err != nil {
+			return Bucket{}, err
+		}
+		b.Lock = &Lock{Mode: retention.get("Mode").text, Days: days}
 	}
 	cors, err := r.resolve(res.fields["Properties"].fields["CorsConfiguration"])
 	if err != nil {
@@ -199,6 +216,9 @@ func (r *resolver) api(id string, res node) (API, error) {
 	if a.BurstLimit, err = settings.get("ThrottlingBurstLimit").integer(0); err != nil {
 		return API{}, err
 	}
+	if a.Authorizers, err = r.authorizers(own["Auth"]); err != nil {
+		return API{}, err
+	}
 	cors, err := r.resolve(own["CorsConfiguration"])
 	if err != nil || cors.kind == absent {
 		return a, err
@@ -206,6 +226,33 @@ func (r *resolver) api(id string, res node) (API, error) {
 	c, err := readCORS(cors, "AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders")
 	a.CORS = &c
 	return a, err
+}
+
+func (r *resolver) machine(id string, res node) (StateMachine, error) {
+	name, err := r.physicalName(res.line, id)
+	if err != nil {
+		return StateMachine{}, err
+	}
+	m := StateMachine{LogicalID: id, Name: name, Substitutions: map[string]string{}}
+	p := properties{resolver: r, own: res.fields["Properties"]}
+	uri, err := p.value("DefinitionUri")
+	if err != nil {
+		return StateMachine{}, err
+	}
+	if m.Definition = uri.text; m.Definition == "" {
+		return StateMachine{}, errorAt(res.line, "%s: want a DefinitionUri that is a path", id)
+	}
+	texts, err := p.value("DefinitionSubstitutions")
+	if err != nil {
+		return StateMachine{}, err
+	}
+	for key, field := range texts.fields {
+		if m.Substitutions[key], err = field.str(); err != nil {
+			return StateMachine{}, err
+		}
+	}
+	m.Statements, err = p.statements()
+	return m, err
 }
 
 // properties are a function's own and those it takes over from Globals.
@@ -407,11 +454,18 @@ func (p properties) httpEvents() ([]HTTPEvent, error) {
 		}
 		own := n.fields["Properties"].fields
 		e := HTTPEvent{API: own["ApiId"].text, Method: strings.ToUpper(own["Method"].text), Path: own["Path"].text}
+		auth, err := p.resolve(own["Auth"])
+		if err != nil {
+			return nil, err
+		}
 		if id := own["ApiId"]; id.fields != nil {
 			e.API = id.fields["Ref"].text // the long form of !Ref
 		}
 		if e.API == "" || e.Method == "" || e.Path == "" {
 			return nil, errorAt(n.line, "event %s needs ApiId, Method and Path", name)
+		}
+		if err := p.letIn(&e, n.line, auth); err != nil {
+			return nil, err
 		}
 		out = append(out, e)
 	}

@@ -157,6 +157,7 @@ var nameProperties = map[string]string{
 	typeFunction:          "FunctionName",
 	typeBucket:            "BucketName",
 	typeRole:              "RoleName",
+	typeMachine:           "Name",
 	"AWS::Logs::LogGroup": "LogGroupName",
 	"AWS::SNS::Topic":     "TopicName",
 	"AWS::SQS::Queue":     "QueueName",
@@ -170,6 +171,7 @@ const (
 	typeBucket   = "AWS::S3::Bucket"
 	typeRole     = "AWS::IAM::Role"
 	typeAPI      = "AWS::Serverless::HttpApi"
+	typeMachine  = "AWS::Serverless::StateMachine"
 )
 
 // physicalName returns a resource's name: what the template gives it, else
@@ -178,6 +180,12 @@ func (r *resolver) physicalName(line int, id string) (string, error) {
 	res, ok := r.resources[id]
 	if !ok {
 		return "", errorAt(line, "there is no parameter or resource %s", id)
+	}
+	switch exists, err := r.exists(res); {
+	case err != nil:
+		return "", err
+	case !exists: // CloudFormation refuses the template too
+		return "", errorAt(line, "%s is not there, by its Condition", id)
 	}
 	kind := res.fields["Type"].text
 	generated := r.options.StackName + "-" + id

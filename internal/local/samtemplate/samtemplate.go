@@ -6,7 +6,8 @@
 // It is not a template validator (sam validate and cfn-lint are), and only the
 // properties that it returns are looked at: whatever else a resource says is
 // neither resolved nor checked. Macros, nested stacks, mappings, imports and
-// SAM's policy templates are not read.
+// SAM's policy templates are not read. Authorizers of HTTP APIs other than JWT
+// authorizers are refused, since their routes would be open to anybody.
 package samtemplate
 
 import (
@@ -29,6 +30,7 @@ type Template struct {
 	Functions []Function
 	Buckets   []Bucket
 	APIs      []API
+	Machines  []StateMachine
 }
 
 // Function is one AWS::Serverless::Function.
@@ -75,11 +77,24 @@ type S3Event struct {
 	Suffix string
 }
 
+// StateMachine is one AWS::Serverless::StateMachine. Nothing here runs it: what
+// it may do is read, and what its definition is filled with.
+type StateMachine struct {
+	LogicalID     string
+	Name          string            // physical
+	Definition    string            // path of DefinitionUri, relative to the template
+	Substitutions map[string]string // of ${names} in the definition
+	Statements    []Statement       // of its role
+}
+
 // HTTPEvent is a route of an HTTP API that starts a function.
 type HTTPEvent struct {
 	API    string // logical id
 	Method string // upper case, or ANY
 	Path   string // /applications/{case}, /page/{file+}
+
+	Authorizer string   // of the API, by its name; empty: anybody is let in
+	Scopes     []string // of which a token needs one; empty: none is asked for
 }
 
 // API is one AWS::Serverless::HttpApi.
@@ -91,6 +106,17 @@ type API struct {
 	RateLimit  float64 // requests a second for each route; 0: none stated
 	BurstLimit int
 	CORS       *CORS // nil: none
+
+	Authorizers []Authorizer
+}
+
+// Authorizer is a JWT authorizer of an HTTP API: SAM's OAuth2Authorizer.
+type Authorizer struct {
+	Name     string
+	Issuer   string
+	Audience []string
+	Source   string   // $request.header.Authorization
+	Scopes   []string // for routes that name none of their own
 }
 
 // CORS says which pages of other origins a browser lets in.
@@ -116,12 +142,33 @@ type Bucket struct {
 	Name      string // physical
 	ARN       string
 	Versioned bool
+	Lock      *Lock  // Object Lock's default retention; nil: none
 	CORS      []CORS // its rules
 
 	// Days of the lifecycle rules that concern every object; 0 where none does.
 	// The local stack has no lifecycle: `agequote expire` does it there.
 	ExpirationDays int
 	NoncurrentDays int // of older versions
+}
+
+// Lock is for how long Object Lock keeps every new object.
+type Lock struct {
+	Mode string // GOVERNANCE or COMPLIANCE
+	Days int
+}
+
+// HasParameter tells whether the template at path declares a parameter.
+func HasParameter(path, name string) (bool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return false, fmt.Errorf("read template: %w", err)
+	}
+	root, err := parseYAML(data)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", path, err)
+	}
+	_, ok := root.fields["Parameters"].fields[name]
+	return ok, nil
 }
 
 // Read reads the template at path. Errors name the file and the line.

@@ -1,104 +1,50 @@
 package browsertest
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/chromedp/chromedp"
 
+	"github.com/agequote/agequote/internal/browser"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
-	"github.com/agequote/agequote/internal/local"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/s3store"
 )
 
 // site is the page on a running stack, with a look behind it.
 type site struct {
-	*browser
+	*browser.Browser
 	address string // of the page, without a slash at the end
 	uploads string // origin of the uploads bucket
 	cases   *s3store.Bucket
 	photos  *s3store.Bucket
 }
 
-// lockedBuffer is what the functions print, from several processes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
+// tab is one customer's.
+type tab struct{ *browser.Tab }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-// startSite runs the project's own template with the functions that
-// `make functions` built, and a browser whose camera shows a picture.
+// startSite starts the stack, and a browser whose camera shows a picture.
 func startSite(t *testing.T, root string, camera []byte) *site {
 	t.Helper()
-	functions := filepath.Join(root, "build")
-	if _, err := os.Stat(filepath.Join(functions, "OnboardFunction", "bootstrap")); err != nil {
-		if os.Getenv("AGEQUOTE_REQUIRE") != "" {
-			t.Fatal(err)
-		}
-		t.Skipf("%v; run make functions", err)
-	}
-	shots := filepath.Join(functions, "screenshots")
-	if err := os.MkdirAll(shots, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	video := filepath.Join(t.TempDir(), "camera.mjpeg")
-	if err := os.WriteFile(video, bytes.Repeat(camera, 8), 0o600); err != nil { // Motion JPEG is JPEGs in a row
-		t.Fatal(err)
-	}
 	// The browser first: where there is none, nothing else is started.
-	s := &site{browser: startBrowser(t, video, shots)}
-
-	log := new(lockedBuffer)
-	stack, err := local.Start(t.Context(), local.Options{
-		Template:    filepath.Join(root, "template.yaml"),
-		Parameters:  map[string]string{"AllowResearchModel": "yes"},
-		Functions:   functions,
-		Dir:         t.TempDir(),
-		RetryWait:   50 * time.Millisecond,
-		FunctionLog: log,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := stack.Close(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			log.mu.Lock()
-			defer log.mu.Unlock()
-			for line := range strings.Lines(log.Buffer.String()) {
-				if strings.Contains(line, "ERROR") {
-					t.Log(line)
-				}
-			}
-		}
-	})
-	operator, endpoint := stack.Admin(), stack.S3Endpoint()
-	client := s3.New(s3.Options{
-		Region: stack.Region(), BaseEndpoint: &endpoint, UsePathStyle: true,
-		Credentials: credentials.NewStaticCredentialsProvider(operator.AccessKeyID, operator.SecretAccessKey, ""),
-	})
-	s.cases = &s3store.Bucket{Client: client, Name: stack.Resource("CasesBucket")}
-	s.photos = &s3store.Bucket{Client: client, Name: stack.Resource("UploadsBucket")}
-	s.address, s.uploads = stack.APIEndpoint("OnboardApi"), endpoint
-	s.origins = []string{s.address, s.uploads}
+	b := browser.Start(t, root, camera)
+	stack := browser.StartStack(t, root, t.TempDir())
+	s := &site{Browser: b, address: stack.APIEndpoint("OnboardApi"), uploads: stack.S3Endpoint(), cases: stack.Cases, photos: stack.Photos}
+	s.Origins = []string{s.address, s.uploads}
 	return s
+}
+
+func (s *site) open(t *testing.T, address string) *tab {
+	t.Helper()
+	return &tab{s.Open(t, address)}
+}
+
+func value[T any](tb *tab, expression string, options ...chromedp.EvaluateOption) T {
+	return browser.Value[T](tb.Tab, expression, options...)
 }
 
 // quote returns a stored quote.

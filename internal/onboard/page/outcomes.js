@@ -21,6 +21,8 @@ function forStatus(status) {
     case 'with_a_person': return 'person';
     case 'postponed': return 'postponed';
     case 'declined': return 'declined';
+    case 'proof_of_age': return 'proof';
+    case 'evidence': return 'evidence';
     default: return 'person';
   }
 }
@@ -165,9 +167,9 @@ const undecided = (key) => (app) => {
   return {
     step: 'quote', title: t(`${key}.title`),
     body: [h('p', { class: 'lead' }, t(failed && photo ? `${key}.failed` : `${key}.lead`)),
-      key === 'person' && h('section', { class: 'card' }, h('h2', {}, t('next.title')),
+      ['person', 'proof', 'evidence'].includes(key) && h('section', { class: 'card' }, h('h2', {}, t('next.title')),
         since && h('p', {}, t('person.since', { date: day(since) })),
-        h('ol', { class: 'next' }, ['person.1', 'person.2', 'person.3'].map((k) => h('li', {}, t(k))))),
+        h('ol', { class: 'next' }, [`${key}.1`, `${key}.2`, `${key}.3`].map((k) => h('li', {}, t(k))))),
       reasons(state.status.quote), record(), keepLink(app), actions(app, { askAge: true }), notices(state.status.quote)],
     shown: () => app.say(t(`${key}.title`)),
   };
@@ -281,5 +283,7 @@ export const outcomes = {
   person: undecided('person'),
   postponed: undecided('postponed'),
   declined: undecided('declined'),
+  proof: undecided('proof'),
+  evidence: undecided('evidence'),
   correct, ask, complain, letter, remove, receipt,
 };

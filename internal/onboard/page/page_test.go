@@ -69,7 +69,7 @@ func TestEveryCodeHasWords(t *testing.T) {
 			t.Errorf("photo code %s has no words", code)
 		}
 	}
-	for _, charge := range []string{string(underwriting.Declared), underwriting.ChargeEstimated, underwriting.ChargeHigh, underwriting.ChargeExpected} {
+	for _, charge := range []string{string(underwriting.Declared), underwriting.ChargeEstimated, underwriting.ChargeHigh, underwriting.ChargeExpected, string(underwriting.Underwriter)} {
 		if _, ok := en["quote.price."+charge]; !ok {
 			t.Errorf("a price that is %s has no words", charge)
 		}

@@ -171,7 +171,7 @@ function photo(app) {
     step: 'photo',
     title: t(refused ? 'photo.again' : 'photo.title'),
     body: [refused
-      ? h('div', { class: 'notice warn', id: 'refusal', 'data-code': refused }, h('p', {}, h('strong', {}, t(`photo.${refused}`))))
+      ? h('div', { class: 'notice warn', id: 'refusal', 'data-code': refused }, h('p', {}, h('strong', {}, t(refused === 'ok' ? 'photo.asked' : `photo.${refused}`))))
       : h('p', { class: 'lead' }, t('photo.lead')),
     h('section', { class: 'card', 'aria-label': t('photo.title') }, stage,
       h('p', { class: 'hint privacy' }, t('photo.private'))),

@@ -17,11 +17,17 @@ import (
 	"github.com/agequote/agequote/internal/store"
 )
 
-// Store is all that any handler asks of a store.
-type Store interface {
+// WriteOnce is a store whose objects are written and stand.
+type WriteOnce interface {
 	Get(ctx context.Context, key string, limit int64) ([]byte, error)
 	PutIfAbsent(ctx context.Context, key string, body []byte) error
 	List(ctx context.Context, prefix string) ([]string, error)
+}
+
+// Store is all that any handler asks of a store.
+type Store interface {
+	WriteOnce
+	ListAfter(ctx context.Context, prefix, after string, limit int) ([]string, error)
 	Delete(ctx context.Context, key string) error
 	GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error)
 	Overwrite(ctx context.Context, key string, body []byte) error
@@ -31,6 +37,48 @@ type Store interface {
 
 // Conformance runs the suite against an empty store.
 func Conformance(t *testing.T, s Store) {
+	ConformanceWriteOnce(t, s)
+	ctx := t.Context()
+	t.Run("list a part", func(t *testing.T) {
+		for _, name := range []string{"b", "d", "c", "a"} {
+			if err := s.PutIfAbsent(ctx, "part/"+name, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, tt := range []struct {
+			after string
+			limit int
+			want  []string
+		}{
+			{"", 2, []string{"part/a", "part/b"}},
+			{"part/b", 2, []string{"part/c", "part/d"}},
+			{"part/bb", 9, []string{"part/c", "part/d"}},
+			{"part/d", 9, []string{}},
+		} {
+			got, err := s.ListAfter(ctx, "part/", tt.after, tt.limit)
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("ListAfter(%q, %d): %v (-want +got)\n%s", tt.after, tt.limit, err, diff)
+			}
+		}
+	})
+	t.Run("delete", func(t *testing.T) {
+		if err := s.PutIfAbsent(ctx, "cases/gone", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second time it is not there
+			if err := s.Delete(ctx, "cases/gone"); err != nil {
+				t.Errorf("Delete: %v", err)
+			}
+		}
+		if _, err := s.Get(ctx, "cases/gone", 10); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get after Delete = %v, want ErrNotFound", err)
+		}
+	})
+	t.Run("versions", func(t *testing.T) { versions(t, s) })
+}
+
+// ConformanceWriteOnce runs the part of the suite that needs no deletion.
+func ConformanceWriteOnce(t *testing.T, s WriteOnce) {
 	ctx := t.Context()
 	put := func(key, body string) {
 		t.Helper()
@@ -80,18 +128,6 @@ func Conformance(t *testing.T, s Store) {
 			t.Errorf("List of nothing = %q, %v", got, err)
 		}
 	})
-	t.Run("delete", func(t *testing.T) {
-		put("cases/gone", "x")
-		for range 2 { // the second time it is not there
-			if err := s.Delete(ctx, "cases/gone"); err != nil {
-				t.Errorf("Delete: %v", err)
-			}
-		}
-		if _, err := s.Get(ctx, "cases/gone", 10); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("Get after Delete = %v, want ErrNotFound", err)
-		}
-	})
-	t.Run("versions", func(t *testing.T) { versions(t, s) })
 	t.Run("one winner", func(t *testing.T) {
 		var winners atomic.Int32
 		var wg sync.WaitGroup

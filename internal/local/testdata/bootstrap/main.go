@@ -42,7 +42,7 @@ func main() {
 		os.Exit(1)
 	}
 	f := function{client: s3.NewFromConfig(c), bucket: os.Getenv("CASES_BUCKET")}
-	steps := map[string]any{"read": f.read, "write": f.write, "failed": f.failed}
+	steps := map[string]any{"read": f.read, "write": f.write, "failed": f.failed, "echo": echo}
 	lambda.Start(steps[os.Getenv("STEP")])
 }
 
@@ -64,6 +64,15 @@ func (f function) read(ctx context.Context, e events.S3Event) (text, error) {
 		}
 	}
 	return text{Name: name, Text: string(body)}, nil
+}
+
+// echo tells who asks, as the authorizer passes it on.
+func echo(_ context.Context, e events.APIGatewayV2HTTPRequest) (string, error) {
+	if e.RequestContext.Authorizer == nil {
+		return "anybody, of " + os.Getenv("ISSUER"), nil
+	}
+	claims := e.RequestContext.Authorizer.JWT.Claims
+	return claims["sub"] + " " + claims["roles"], nil
 }
 
 func (f function) write(ctx context.Context, r record) error {

@@ -1,7 +1,8 @@
 // The message catalogue and the formats of one language. Every word that a
-// customer reads comes from texts/<language>.json.
+// person reads comes from texts/<language>.json.
 
-export const LANGUAGES = ['en', 'de'];
+/** LANGUAGES are those that the page is in, as its html element says. */
+export const LANGUAGES = document.documentElement.dataset.languages.split(' ');
 
 let language = 'en';
 let catalogue = {};
