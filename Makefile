@@ -301,7 +301,8 @@ bench-seed: onnxruntime pjrt $(TORCH)/ready ## the seed recipe at a size for two
 ROUNDS ?= 7
 bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, Python on ONNX Runtime and PyTorch by turns; then docs/cost.md; 2 GB of wheels
 	go run ./bench/sidebyside --onnx '$(BENCH_ONNX)/bin/python' --torch '$(BENCH_TORCH)/bin/python' --rounds $(ROUNDS)
-	go test ./bench/cost -run '^TestDoc$$' -count 1 -update
+	go test ./bench/cost -run "^TestDoc$$" -count 1 -update
+	go run ./bench/scale
 
 bench-budget: onnxruntime ## where each millisecond of a photo goes
 	go run ./bench/budget

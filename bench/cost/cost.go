@@ -1,0 +1,112 @@
+// Package cost computes what a million photos cost on AWS, part by part, from
+// the figures of a side-by-side run (bench/results.json) and list prices
+// (bench/prices.yaml). It measures nothing and knows no price of its own.
+package cost
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/agequote/agequote/bench/prices"
+	"github.com/agequote/agequote/bench/report"
+)
+
+// Million is what is priced.
+const Million = 1_000_000
+
+// Line is one part of the price, in US dollars for a million photos.
+type Line struct {
+	Part string
+	How  string // the figures that it comes of
+	USD  float64
+}
+
+// Read returns the results of the last side-by-side run.
+func Read(file string) (report.Results, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return report.Results{}, err
+	}
+	var r report.Results
+	if err := json.Unmarshal(b, &r); err != nil {
+		return report.Results{}, fmt.Errorf("decode %s: %w", file, err)
+	}
+	return r, nil
+}
+
+// onboardRequests are the requests to the HTTP API for one photo: apply, ask for
+// a form, and ask three times how it stands.
+const onboardRequests = 5
+
+// computing are the parts for which one pays to have photos read and priced.
+func computing(r report.Results, p prices.List) []Line {
+	function := func(name string, u report.Usage) []Line {
+		gb := float64(u.MemoryMB) / 1024 * u.WarmMS / 1e3
+		return []Line{
+			{name + ", duration", fmt.Sprintf("%.1f ms at %d MB", u.WarmMS, u.MemoryMB), Million * gb * p.Lambda.GBSecond},
+			{name + ", requests", "1 each", Million * p.Lambda.Request},
+		}
+	}
+	return append(function("predict", r.Predict), function("quote", r.Quote)...)
+}
+
+// around are the parts that storing, asking and logging cost beside it.
+func around(r report.Results, p prices.List) []Line {
+	both := func(f func(report.Usage) float64) float64 { return f(r.Predict) + f(r.Quote) }
+	puts := both(func(u report.Usage) float64 { return u.Puts })
+	lists := both(func(u report.Usage) float64 { return u.Lists })
+	gets := both(func(u report.Usage) float64 { return u.Gets })
+	stored := both(func(u report.Usage) float64 { return u.Stored })
+	printed := both(func(u report.Usage) float64 { return u.Printed })
+	const upload, application = 1.0, 1.0
+	return []Line{
+		{"S3 writes", fmt.Sprintf("%.1f of the functions, the upload and the application", puts), Million * (puts + upload + application) * p.S3.Put},
+		{"S3 listings", fmt.Sprintf("%.1f of the functions, priced as writes", lists), Million * lists * p.S3.Put},
+		{"S3 reads", fmt.Sprintf("%.1f", gets), Million * gets * p.S3.Get},
+		{"S3 storage, a year", fmt.Sprintf("%.1f KB of objects", stored/1e3), Million * stored / 1e9 * p.S3.GBMonth * 12},
+		{"customers' API", fmt.Sprintf("%d requests", onboardRequests), Million * onboardRequests * p.API.Request},
+		{"logs", fmt.Sprintf("%.1f KB taken in", printed/1e3), Million * printed / 1e9 * p.Logs.GB},
+	}
+}
+
+func sum(lines []Line) (total float64) {
+	for _, l := range lines {
+		total += l.USD
+	}
+	return total
+}
+
+// Doc writes docs/cost.md.
+func Doc(r report.Results, p prices.List) string {
+	var t strings.Builder
+	fmt.Fprintf(&t, `# What a million photos cost
+
+Computed by `+"`go test ./bench/cost -update`"+` from the last `+"`make bench-side-by-side`"+` (%s, %s) and list prices
+(`+"`bench/prices.yaml`"+`: %s, read %s, without free tiers and discounts). A test fails when this page is not what they give. Durations are this
+machine's, on one processor, as Lambda gives one at 1,769 MB; Lambda's own were not measured.
+
+## Reading and pricing
+`, r.Date, r.Machine, p.Region, p.Read)
+	table := func(lines []Line) {
+		fmt.Fprint(&t, "| part | of | USD |\n|---|---|---|\n")
+		for _, l := range lines {
+			fmt.Fprintf(&t, "| %s | %s | %.2f |\n", l.Part, l.How, l.USD)
+		}
+		fmt.Fprintf(&t, "| **all** | | **%.2f** |\n", sum(lines))
+	}
+	inner, outer := computing(r, p), around(r, p)
+	table(inner)
+	face := Million * p.FaceAPI.Image
+	fmt.Fprintf(&t, "\nA face API asks %.0f USD for a million images (%s), %.0f times as much, and gives a range of ages without a stated coverage.\n",
+		face, p.FaceAPI.Name, face/sum(inner))
+	fmt.Fprint(&t, "\n## Storing, asking and logging\n")
+	table(outer)
+	fmt.Fprintf(&t, "\nTogether %.2f USD. What is stored costs more than what is computed: each object is written once by a request of its own, and a listing\ncosts as much as a write.\n", sum(inner)+sum(outer))
+	cold := float64(r.Predict.MemoryMB) / 1024 * r.Predict.ColdMS / 1e3 * p.Lambda.GBSecond
+	fmt.Fprintf(&t, "\nA cold start of predict takes %.0f ms, the photo included: %.2f USD for a million of them.\n", r.Predict.ColdMS, Million*cold)
+	fmt.Fprintf(&t, "\nA batch adds Step Functions: `docs/batch-aws.md` has the formula; at %g USD a transition, %d photos in a child and six\ntransitions a child, %.2f USD for a million.\n",
+		p.Steps.Transition, 20, float64(Million)/20*6*p.Steps.Transition)
+	return t.String()
+}
