@@ -31,9 +31,10 @@ var places = map[string][]string{
 		"cases/CASE/decisions/0001.json", "cases/CASE/reservations/0001.json", "cases/CASE/openings/0001.json",
 		"cases/CASE/complaints/0001.json", "cases/CASE/requests/person-0001.json", "cases/CASE/deleted.json",
 		"holds/CASE/000001.json", "held/CASE/0001", "control/000001.json", "queue/waiting/refer/20261124T090000Z/CASE",
-		"batches/BATCH/summary.json", "index/photo/HASH/CASE/0001", "other/x",
+		"batches/BATCH/summary.json", "index/photo/HASH/CASE/0001", "second-looks/A/B/HASH", "other/x",
 	},
 	"ModelsBucket":   {"models/HASH/manifest.json", "live/000001.json", "other/x"},
+	"AuditBucket":    {"heads/CASE/000001.json", "other/x"},
 	"FailuresBucket": {"aws/lambda/async/agequote-predict/2026/11/24/record", "other/x"},
 }
 
