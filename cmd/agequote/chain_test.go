@@ -386,8 +386,15 @@ func TestChainRedrive(t *testing.T) {
 	if failure.Object.Stage != "predict" || failure.Object.Condition != "RetriesExhausted" || failure.Object.Tries != 3 {
 		t.Errorf("failure %+v, want predict's after 3 tries", failure.Object)
 	}
-	if keys, err := c.cases.List(ctx, "queue/"); err != nil || len(keys) != 2 {
+	keys, err := c.cases.List(ctx, "queue/")
+	if err != nil || len(keys) != 2 {
 		t.Fatalf("queue markers %q, %v, want one in each order", keys, err)
+	}
+	r := redriver{cases: c.cases}
+	for _, queued := range []bool{true, false} { // a failure whose markers were never written is found by --lost
+		if lost, err := r.isLost(ctx, id, 1, queued); err != nil || lost == queued {
+			t.Errorf("a failure, in the queue %v: lost %v, %v", queued, lost, err)
+		}
 	}
 
 	terms, err := consent.Current(demoDays)

@@ -92,6 +92,7 @@ func TestFaults(t *testing.T) {
 	disk := f.smallDisk(t, n)
 	f.chain = startChainWith(t, func(o *local.Options) {
 		o.Dir = disk
+		o.Concurrency = 16 // most of the time they wait for S3
 		o.Front = func(s3 string) (_ string, err error) {
 			plan := faultproxy.Even(uint64(seed), 0.015)
 			plan.Delay = 300 * time.Millisecond
@@ -204,7 +205,9 @@ func (f *faulty) breakThings(ctx context.Context, t *testing.T, done <-chan stru
 			return
 		case <-time.After(250 * time.Millisecond):
 		}
-		if f.random.IntN(3) == 0 {
+		// Rarer where there is more to do: an instance that has just started does
+		// nothing but start.
+		if f.random.IntN(3+len(f.uploads)/500) == 0 {
 			f.killed += f.KillFunction(functions[f.random.IntN(len(functions))])
 		}
 		for range 1 + len(f.uploads)/100 {
@@ -220,7 +223,7 @@ func (f *faulty) breakThings(ctx context.Context, t *testing.T, done <-chan stru
 				f.repeated.Add(1)
 			}
 		}
-		if round%20 == 0 {
+		if round%(20+len(f.uploads)/100) == 0 {
 			f.fillDisk(t)
 			f.filled++
 			time.Sleep(500 * time.Millisecond)

@@ -33,8 +33,8 @@ environment, as for the aws command; for the local stack, from the lines that
 ` + "`agequote dev`" + ` prints.
 
 With --lost it looks through the photos instead, for those that have neither an
-estimate nor a quote nor a failure some time after they came: their event, or
-the record of its failure, was lost on its way.
+estimate nor a quote nor a failure in the queue some time after they came: their
+event, or what was to tell of its failure, was lost on its way.
 
   agequote redrive --cases-bucket B --predict-function P --quote-function Q
   agequote redrive --dry-run              lists the cases and sends nothing

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -22,13 +23,21 @@ func (r *redriver) runLost(ctx context.Context, uploads *s3store.Bucket, before 
 	if err != nil {
 		return err
 	}
+	waiting, err := r.cases.List(ctx, "queue/waiting/"+casefile.StateFailed+"/")
+	if err != nil {
+		return err
+	}
+	queued := map[string]bool{}
+	for _, marker := range waiting {
+		queued[path.Base(marker)] = true
+	}
 	sent := 0
 	for _, p := range photos {
 		id, n, ok := casefile.ParseUploadKey(p.Key)
 		if !ok || p.Marker || !p.Latest || !p.Modified.Before(before) {
 			continue
 		}
-		lost, err := r.isLost(ctx, id, n)
+		lost, err := r.isLost(ctx, id, n, queued[id])
 		if err != nil {
 			return fmt.Errorf("case %s: %w", id, err)
 		}
@@ -53,15 +62,18 @@ func (r *redriver) runLost(ctx context.Context, uploads *s3store.Bucket, before 
 }
 
 // isLost tells whether a photo has neither led to what it leads to nor to a
-// failure, which plain redrive sends.
-func (r *redriver) isLost(ctx context.Context, id string, n int) (bool, error) {
+// failure in the queue, which plain redrive sends. A failure without a marker,
+// whose writer died between the two, is found by nobody else, unless a person
+// has decided the case since.
+func (r *redriver) isLost(ctx context.Context, id string, n int, queued bool) (bool, error) {
 	keys, err := r.cases.List(ctx, casefile.Prefix(id))
 	if err != nil {
 		return false, err
 	}
 	stands := func(key string) bool { return slices.Contains(keys, key) }
 	cause := casefile.PhotoCause(n)
-	if stands(casefile.DeletedKey(id)) || stands(casefile.FailureKey(id, cause)) || stands(casefile.QuoteKey(id, cause)) {
+	decided := stands(casefile.DecisionKey(id, 1))
+	if stands(casefile.DeletedKey(id)) || stands(casefile.QuoteKey(id, cause)) || stands(casefile.FailureKey(id, cause)) && (queued || decided) {
 		return false, nil
 	}
 	if !stands(casefile.EstimateKey(id, n)) {
