@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/config"
+	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/follow"
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/model"
@@ -45,25 +47,32 @@ func run(ctx context.Context, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	if err := onnx.Start(library); err != nil {
-		return err
-	}
+	// Loading it takes as long as asking S3 for the live model and verifying the
+	// networks' files: a customer waits for the longer of the two.
+	runtime := sync.OnceValue(func() error { return onnx.Start(library) })
+	go runtime()
 	aws, err := awsconfig.LoadDefaultConfig(ctx)
 	if err != nil {
 		return fmt.Errorf("load AWS settings: %w", err)
+	}
+	packaged := os.DirFS(cfg.ModelDir)
+	manifest, err := fs.ReadFile(packaged, model.ManifestName)
+	if err != nil {
+		return fmt.Errorf("read packaged model: %w", err)
 	}
 	client := s3.NewFromConfig(aws)
 	recorder := &metrics.Recorder{Out: os.Stdout, Namespace: cfg.MetricsNamespace, Now: time.Now}
 	log := slog.New(lambdacontext.NewLogHandler())
 
 	live := &follow.Follower{
-		Registry: &registry.Registry{Objects: &s3store.Bucket{Client: client, Name: cfg.ModelsBucket}},
-		Load:     func(files fs.FS) (follow.Model, error) { return openTested(files, cfg.AllowResearchModel) },
-		Packaged: func() (follow.Model, error) { return open(os.DirFS(cfg.ModelDir), cfg.AllowResearchModel) },
-		Interval: cfg.ModelFollow,
-		Metrics:  recorder,
-		Log:      log,
-		Now:      time.Now,
+		Registry:     &registry.Registry{Objects: &s3store.Bucket{Client: client, Name: cfg.ModelsBucket}},
+		Load:         func(files fs.FS) (follow.Model, error) { return openTested(files, runtime, cfg.AllowResearchModel) },
+		Packaged:     func() (follow.Model, error) { return open(packaged, runtime, cfg.AllowResearchModel) },
+		PackagedHash: digest.Of(manifest),
+		Interval:     cfg.ModelFollow,
+		Metrics:      recorder,
+		Log:          log,
+		Now:          time.Now,
 	}
 	if err := live.Start(ctx); err != nil {
 		return err
@@ -82,10 +91,13 @@ func run(ctx context.Context, getenv func(string) string) error {
 	return nil
 }
 
-// open loads a package.
-func open(files fs.FS, allowResearch bool) (*model.Model, error) {
+// open loads a package into the runtime.
+func open(files fs.FS, runtime func() error, allowResearch bool) (*model.Model, error) {
 	pkg, err := model.ReadPackage(files)
 	if err != nil {
+		return nil, err
+	}
+	if err := runtime(); err != nil {
 		return nil, err
 	}
 	return model.Open(pkg, model.Options{AllowResearch: allowResearch})
@@ -93,8 +105,8 @@ func open(files fs.FS, allowResearch bool) (*model.Model, error) {
 
 // openTested loads a package that did not come with this code, and runs it once
 // before a customer's photo does.
-func openTested(files fs.FS, allowResearch bool) (*model.Model, error) {
-	m, err := open(files, allowResearch)
+func openTested(files fs.FS, runtime func() error, allowResearch bool) (*model.Model, error) {
+	m, err := open(files, runtime, allowResearch)
 	if err != nil {
 		return nil, err
 	}

@@ -57,10 +57,13 @@ type Follower struct {
 	Registry source
 	Load     func(fs.FS) (Model, error) // reads, verifies, opens and tests a package
 	Packaged func() (Model, error)      // opens the model that the function was deployed with
-	Interval time.Duration              // between two looks at the pointer
-	Metrics  recorder
-	Log      *slog.Logger
-	Now      func() time.Time
+	// PackagedHash is that model's hash. A new instance need not fetch from the
+	// registry what came with its code: those megabytes are most of a cold start.
+	PackagedHash string
+	Interval     time.Duration // between two looks at the pointer
+	Metrics      recorder
+	Log          *slog.Logger
+	Now          func() time.Time
 
 	mu      sync.Mutex
 	current *held
@@ -132,6 +135,11 @@ func (f *Follower) load(ctx context.Context, n int, tried map[string]bool) (regi
 	if record.Model == registry.Packaged {
 		m, err := f.Packaged()
 		return record, m, err
+	}
+	if record.Model == f.PackagedHash {
+		if m, err := f.Packaged(); err == nil {
+			return record, m, nil
+		} // the registry's may be whole
 	}
 	m, err := f.Load(f.Registry.Files(ctx, record.Model))
 	return record, m, err

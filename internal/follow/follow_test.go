@@ -178,6 +178,23 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestPackagedIsNotFetched has the packaged model live by its own hash, and then
+// a deployment that lost its files.
+func TestPackagedIsNotFetched(t *testing.T) {
+	for _, tt := range []struct {
+		lost  error
+		loads int
+	}{{nil, 0}, {errors.New("file is missing"), 1}} {
+		w := newWorld()
+		w.PackagedHash = w.live(t, "A")
+		w.Packaged = func() (follow.Model, error) { return &fake{name: w.PackagedHash}, tt.lost }
+		start(t, w)
+		if got := w.serves(t); got != w.PackagedHash || w.loads["A"] != tt.loads {
+			t.Errorf("with the packaged files lost %v: %s serves, fetched %d times, want %d", tt.lost != nil, got, w.loads["A"], tt.loads)
+		}
+	}
+}
+
 // TestRefuse points to models that cannot be used: the old one stays, it is
 // told once, and a better pointer is followed at once.
 func TestRefuse(t *testing.T) {

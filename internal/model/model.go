@@ -9,6 +9,8 @@ import (
 	"image"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/agequote/agequote/internal/age"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/onnx"
@@ -40,21 +42,28 @@ func Open(p *Package, o Options) (*Model, error) {
 		return nil, ErrUse
 	}
 	threads := onnx.Options{Threads: o.Threads}
-	detector, err := onnx.Open(p.files[p.Manifest.Detector.File], face.DetectorInput, face.DetectorOutputs, threads)
-	if err != nil {
-		return nil, fmt.Errorf("open face detector: %w", err)
+	m := &Model{pkg: p}
+	var group errgroup.Group // each takes a processor for tens of milliseconds, while a customer waits
+	group.Go(func() (err error) {
+		m.detector, err = onnx.Open(p.files[p.Manifest.Detector.File], face.DetectorInput, face.DetectorOutputs, threads)
+		if err != nil {
+			return fmt.Errorf("open face detector: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() (err error) {
+		n := p.Manifest.Network
+		m.network, err = onnx.Open(p.files[n.File], n.Input, []string{n.Output}, threads)
+		if err != nil {
+			return fmt.Errorf("open age network: %w", err)
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
-	n := p.Manifest.Network
-	network, err := onnx.Open(p.files[n.File], n.Input, []string{n.Output}, threads)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open age network: %w", err), detector.Close())
-	}
-	return &Model{
-		pkg:      p,
-		reader:   &face.Reader{Detector: detector},
-		detector: detector,
-		network:  network,
-	}, nil
+	m.reader = &face.Reader{Detector: m.detector}
+	return m, nil
 }
 
 // Close frees the networks.

@@ -110,15 +110,15 @@ type Options struct {
 // Open loads a model from its bytes. The runtime must have been started. It
 // fails if the model lacks the input or one of the outputs.
 func Open(model []byte, input string, outputs []string, o Options) (*Session, error) {
-	inputs, modelOutputs, err := ort.GetInputOutputInfoWithONNXData(model)
+	inputs, found, err := names(model)
 	if err != nil {
 		return nil, fmt.Errorf("read model: %w", err)
 	}
-	if len(inputs) != 1 || inputs[0].Name != input {
+	if !slices.Equal(inputs, []string{input}) {
 		return nil, fmt.Errorf("read model: want the one input %q", input)
 	}
 	for _, name := range outputs {
-		if !slices.ContainsFunc(modelOutputs, func(i ort.InputOutputInfo) bool { return i.Name == name }) {
+		if !slices.Contains(found, name) {
 			return nil, fmt.Errorf("read model: no output %q", name)
 		}
 	}
@@ -182,5 +182,10 @@ func run[T float32 | uint8](s *Session, input []T, shape []int64) ([][]float32, 
 	return out, err
 }
 
-// Close frees the model.
-func (s *Session) Close() error { return s.session.Destroy() }
+// Close frees the model; without one it does nothing.
+func (s *Session) Close() error {
+	if s == nil {
+		return nil
+	}
+	return s.session.Destroy()
+}
