@@ -97,40 +97,71 @@ func (t similarity) within(roi image.Rectangle, f int) similarity {
 func warp(src *image.RGBA, t similarity) *image.RGBA {
 	const one = 1 << 20
 	fixed := func(v float64) int { return int(math.Round(v * one)) }
-	a, b, x0, y0 := fixed(t.a), fixed(t.b), fixed(t.x0), fixed(t.y0)
+	a, b, x0, y0 := fixed(t.a), fixed(t.b), fixed(t.x0)-one/2, fixed(t.y0)-one/2
 
 	dst := image.NewRGBA(image.Rect(0, 0, Size, Size))
-	maxX, maxY := src.Rect.Dx()-1, src.Rect.Dy()-1
-	for v := range Size {
-		for u := range Size {
-			var red, green, blue int
-			for _, s := range [4][2]int{{1, 1}, {3, 1}, {1, 3}, {3, 3}} {
-				// Centre of the quarter, less half a pixel of the source; in
-				// 256ths of a pixel after the shift.
-				u4, v4 := 4*u+s[0], 4*v+s[1]
-				x := ((a*u4-b*v4)/4 + x0 - one/2) >> 12
-				y := ((b*u4+a*v4)/4 + y0 - one/2) >> 12
-				fx, fy := x&255, y&255
+	spread := spreadPixels(src)
+	width, maxX, maxY := src.Rect.Dx(), src.Rect.Dx()-1, src.Rect.Dy()-1
+	// Sums of a row's samples; each has 2 x 8 bits of weight.
+	var redBlue, green [Size]uint64
+	for v4 := 1; v4 < 4*Size; v4 += 2 {
+		// Numerators of the first quarter's centre.
+		x4, y4 := a-b*v4, b+a*v4
+		for u2 := range 2 * Size {
+			// In 256ths of a pixel of the source after the shift.
+			x, y := (x4/4+x0)>>12, (y4/4+y0)>>12
+			x4, y4 = x4+2*a, y4+2*b
+			fx, fy := uint64(x&255), uint64(y&255)
+			x, y = x>>8, y>>8
 
-				top := clampTo(y>>8, maxY) * src.Stride
-				bottom := clampTo(y>>8+1, maxY) * src.Stride
-				left, right := 4*clampTo(x>>8, maxX), 4*clampTo(x>>8+1, maxX)
-				p, q := src.Pix[top+left:][:3], src.Pix[top+right:][:3]
-				r, t := src.Pix[bottom+left:][:3], src.Pix[bottom+right:][:3]
-				w00, w10, w01, w11 := (256-fx)*(256-fy), fx*(256-fy), (256-fx)*fy, fx*fy
-				red += w00*int(p[0]) + w10*int(q[0]) + w01*int(r[0]) + w11*int(t[0])
-				green += w00*int(p[1]) + w10*int(q[1]) + w01*int(r[1]) + w11*int(t[1])
-				blue += w00*int(p[2]) + w10*int(q[2]) + w01*int(r[2]) + w11*int(t[2])
+			var p, q, r, t uint64
+			if x >= 0 && x < maxX && y >= 0 && y < maxY {
+				i := y*width + x
+				top, bottom := spread[i:][:2], spread[i+width:][:2]
+				p, q, r, t = top[0], top[1], bottom[0], bottom[1]
+			} else {
+				left, right := clampTo(x, maxX), clampTo(x+1, maxX)
+				top, bottom := clampTo(y, maxY)*width, clampTo(y+1, maxY)*width
+				p, q, r, t = spread[top+left], spread[top+right], spread[bottom+left], spread[bottom+right]
 			}
-			const scale = 4 << 16 // four samples, 2 x 8 bits of weight
-			o := v*dst.Stride + 4*u
-			dst.Pix[o] = uint8((red + scale/2) / scale)
-			dst.Pix[o+1] = uint8((green + scale/2) / scale)
-			dst.Pix[o+2] = uint8((blue + scale/2) / scale)
-			dst.Pix[o+3] = 0xff
+			// (256-f)*p + f*q; what a colour borrows from the next it gives back.
+			above := p<<8 + fx*(q-p)
+			below := r<<8 + fx*(t-r)
+			rb, g := above&redBlueMask, above>>16&0xffff
+			redBlue[u2/2] += rb<<8 + fy*(below&redBlueMask-rb)
+			green[u2/2] += g<<8 + fy*(below>>16&0xffff-g)
 		}
+		if v4&2 == 0 {
+			continue // the upper half of the row
+		}
+		row := dst.Pix[v4/4*dst.Stride:][:4*Size]
+		for u := range Size {
+			const scale = 4 << 16
+			row[4*u] = uint8((redBlue[u]&0xffffffff + scale/2) / scale)
+			row[4*u+1] = uint8((green[u] + scale/2) / scale)
+			row[4*u+2] = uint8((redBlue[u]>>32 + scale/2) / scale)
+			row[4*u+3] = 0xff
+		}
+		redBlue, green = [Size]uint64{}, [Size]uint64{}
 	}
 	return dst
+}
+
+// redBlueMask takes red and blue, with room for further 16 bits above each, of
+// a spread pixel.
+const redBlueMask = 0xffff_0000_ffff
+
+// spreadPixels gives each colour of a pixel 16 bits of a word, so that one
+// multiplication weighs all three: red lowest, then green, then blue.
+func spreadPixels(img *image.RGBA) []uint64 {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	spread := make([]uint64, 0, w*h)
+	for y := range h {
+		for row := img.Pix[y*img.Stride:][:4*w]; len(row) >= 4; row = row[4:] {
+			spread = append(spread, uint64(row[0])|uint64(row[1])<<16|uint64(row[2])<<32)
+		}
+	}
+	return spread
 }
 
 func clampTo(v, limit int) int { return min(max(v, 0), limit) }

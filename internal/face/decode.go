@@ -65,26 +65,24 @@ func Decode(b []byte, limits Limits) (*Picture, error) {
 		return nil, reason.New(reason.TooSmall, fmt.Errorf("%s of %dx%d", h.format, h.width, h.height))
 	}
 
-	o := orientation(h.format, b)
-	decode := func(scale int) (image.Image, int, error) { return decodeScaled(h, b, scale) }
-	img, scale, err := decode(firstScale(h, o))
-	if err != nil {
+	p := &Picture{orientation: orientation(h.format, b), width: h.width, height: h.height, scale: 1}
+	if h.format == "jpeg" && p.decodeJPEG(b, firstScale(h, p.orientation)) {
+		return p, nil
+	}
+	if p.img, err = decodeWhole(h, b); err != nil {
 		return nil, err
 	}
-	return &Picture{orientation: o, width: h.width, height: h.height, img: img, scale: scale, decode: decode}, nil
+	return p, nil
 }
 
 // firstSide is the least length in pixels of the longer side at which a JPEG is
 // first decoded: what two looks of the detector need.
 const firstSide = 640
 
-// firstScale returns at which part of its size a picture is first decoded: 1
-// for all but large JPEGs. A turned picture must divide evenly, so that its
-// blocks lie the same from each corner.
+// firstScale returns at which part of its size a JPEG is first decoded: 1 for
+// all but large ones. A turned picture must divide evenly, so that its blocks
+// lie the same from each corner.
 func firstScale(h header, orientation int) int {
-	if h.format != "jpeg" {
-		return 1
-	}
 	for _, s := range []int{8, 4, 2} {
 		if max(h.width, h.height) >= s*firstSide && (orientation == 1 || h.width%s == 0 && h.height%s == 0) {
 			return s
@@ -93,16 +91,26 @@ func firstScale(h header, orientation int) int {
 	return 1
 }
 
-// decodeScaled decodes a file with each side divided by scale where its decoder
-// can, else whole, and returns by what it was divided.
-func decodeScaled(h header, b []byte, scale int) (image.Image, int, error) {
-	if scale > 1 {
-		img, err := decodeImage(func() (image.Image, error) { return scaledjpeg.Decode(b, scale) }, h.format)
-		if err == nil && img.Bounds().Size() == image.Pt((h.width+scale-1)/scale, (h.height+scale-1)/scale) {
-			return img, scale, nil
+// decodeJPEG decodes a plain JPEG with each side divided by scale, and tells
+// whether it was one. A progressive, damaged or rare one is left to the standard
+// library, whose word on it is the last.
+func (p *Picture) decodeJPEG(b []byte, scale int) bool {
+	var d *scaledjpeg.Decoder
+	img, err := decodeImage(func() (img image.Image, err error) {
+		if d, err = scaledjpeg.Open(b); err != nil {
+			return nil, err
 		}
-		// Progressive, damaged or rare: the standard library has the last word.
+		return d.Decode(scale)
+	}, "jpeg")
+	if err != nil || img.Bounds().Size() != image.Pt((p.width+scale-1)/scale, (p.height+scale-1)/scale) {
+		return false
 	}
+	p.img, p.scale, p.finer = img, scale, d.Region
+	return true
+}
+
+// decodeWhole decodes a file by the decoder of its format.
+func decodeWhole(h header, b []byte) (image.Image, error) {
 	img, err := decodeImage(func() (image.Image, error) {
 		switch h.format {
 		case "jpeg":
@@ -113,13 +121,13 @@ func decodeScaled(h header, b []byte, scale int) (image.Image, int, error) {
 		return webp.Decode(bytes.NewReader(b))
 	}, h.format)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	// The decoder's word is final: a file could state two sizes.
 	if s := img.Bounds().Size(); s.X != h.width || s.Y != h.height {
-		return nil, 0, reason.New(reason.NotImage, errors.New("two sizes in one file"))
+		return nil, reason.New(reason.NotImage, errors.New("two sizes in one file"))
 	}
-	return img, 1, nil
+	return img, nil
 }
 
 // decodeImage runs a decoder. Its panic on hostile bytes is the file's fault,

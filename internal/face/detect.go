@@ -61,10 +61,7 @@ var detectSides = []int{320, 640, 1280}
 func Detect(net Network, p *Picture) ([]Box, error) {
 	last := 0
 	for _, side := range detectSides {
-		img, f, err := p.small(side)
-		if err != nil {
-			return nil, err
-		}
+		img, f := p.small(side)
 		if f == last {
 			continue // the photo is no larger: the same look again
 		}

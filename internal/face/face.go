@@ -70,16 +70,9 @@ func (r *Reader) read(pic *Picture, bounds Bounds) (*Face, error) {
 		return nil, err
 	}
 
-	if err := pic.Refine(fit(box.Landmarks).factor(pic)); err != nil {
-		return nil, err
-	}
 	crop := Align(pic, box.Landmarks)
-	small, _, err := pic.small(detectSides[0])
-	if err != nil {
-		return nil, err
-	}
 	w, h := pic.Size()
-	f := &Face{Crop: crop, Small: small, Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
+	f := &Face{Crop: crop, Small: pic.Small(), Box: box, Width: w, Height: h, Quality: Measure(crop, box)}
 	if err := bounds.check(f.Quality); err != nil {
 		return nil, err
 	}

@@ -1,25 +1,27 @@
 package face
 
 import (
-	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
 	"sync"
 )
 
 // Picture is a decoded photo that knows which way is up. Its pixels stay in the
 // decoder's own format until a region is asked for: a 12-megapixel photo is
-// never copied whole, and if it can be, it is decoded at a part of its size
-// until finer pixels are asked for.
+// never copied whole, and if it can be, it is decoded at a part of its size, and
+// finer only where finer pixels are asked for.
 type Picture struct {
 	orientation   int // EXIF, 1 to 8
 	width, height int // as stored, in pixels
 
-	mu    sync.Mutex
 	img   image.Image // each pixel the mean of scale x scale
 	scale int         // 1, 2, 4 or 8
-	// decode decodes anew at this scale or a finer one, and returns which.
-	decode func(scale int) (image.Image, int, error)
+
+	mu sync.Mutex
+	// finer decodes the part r of the picture as stored at a finer scale, in
+	// pixels of that. Nil where scale is 1.
+	finer func(r image.Rectangle, scale int) image.Image
 
 	// The first of the whole photo's reductions, which the detector and the
 	// perceptual hash share, with the side and the divisor that it was made for.
@@ -45,48 +47,20 @@ func (p *Picture) Size() (w, h int) {
 // Factor returns the largest divisor up to f, which is 1 or more, that Region
 // takes without decoding the photo more finely than f asks for.
 func (p *Picture) Factor(f int) int {
-	p.mu.Lock()
 	s := p.scale
-	p.mu.Unlock()
 	for s > f {
 		s /= 2
 	}
 	return f / s * s
 }
 
-// Refine decodes the photo anew if Region needs finer pixels for f. An error is
-// the decoder's word on the file, of code not_image or unsupported.
-func (p *Picture) Refine(f int) error {
-	_, _, err := p.pixels(f)
-	return err
-}
-
-// pixels returns pixels that f is a multiple of, and of which size they are.
-func (p *Picture) pixels(f int) (image.Image, int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f%p.scale != 0 {
-		want := p.scale
-		for f%want != 0 {
-			want /= 2
-		}
-		img, scale, err := p.decode(want)
-		if err != nil {
-			return nil, 0, err
-		}
-		p.img, p.scale = img, scale
-	}
-	return p.img, p.scale, nil
-}
-
 // Region returns the part r of the upright photo, each side divided by f and
 // rounded up: a pixel is the mean of the f x f block that it stands for. r is
-// clipped to the photo, and begins at a multiple of f. It panics where Refine
-// would have failed.
+// clipped to the photo, and begins at a multiple of f.
 func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
-	img, s, err := p.pixels(f)
-	if err != nil {
-		panic(fmt.Errorf("decode photo anew: %w", err))
+	s := p.scale
+	for f%s != 0 {
+		s /= 2
 	}
 	w, h := p.Size()
 	r = r.Intersect(image.Rect(0, 0, w, h))
@@ -94,33 +68,35 @@ func (p *Picture) Region(r image.Rectangle, f int) *image.RGBA {
 		r = image.Rect(r.Min.X/s, r.Min.Y/s, (r.Max.X+s-1)/s, (r.Max.Y+s-1)/s)
 		w, h = (w+s-1)/s, (h+s-1)/s
 	}
+	img := p.img
 	src := unrotate(r, w, h, p.orientation).Add(img.Bounds().Min)
+	if s < p.scale {
+		p.mu.Lock()
+		img = p.finer(src, s)
+		p.mu.Unlock()
+	}
 	return rotate(reduce(img, src, f/s), p.orientation)
 }
 
 // small returns the whole photo, reduced by a whole number f that brings the
-// longer side to about side pixels. Nobody may write to it. An error is the
-// decoder's word on the file.
-func (p *Picture) small(side int) (img *image.RGBA, f int, err error) {
+// longer side to about side pixels. Nobody may write to it.
+func (p *Picture) small(side int) (img *image.RGBA, f int) {
 	p.mu.Lock()
 	img, f = p.reduced, p.reducedBy
 	found := p.reducedSide == side
 	p.mu.Unlock()
 	if found {
-		return img, f, nil
+		return img, f
 	}
 	w, h := p.Size()
 	f = p.Factor((max(w, h) + side - 1) / side)
-	if err := p.Refine(f); err != nil {
-		return nil, 0, err
-	}
 	img = p.Region(image.Rect(0, 0, w, h), f)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reduced == nil {
 		p.reduced, p.reducedSide, p.reducedBy = img, side, f
 	}
-	return img, f, nil
+	return img, f
 }
 
 // unrotate maps a rectangle of the upright w x h photo to the stored picture.
@@ -186,6 +162,10 @@ func rotate(src *image.RGBA, orientation int) *image.RGBA {
 func reduce(img image.Image, r image.Rectangle, f int) *image.RGBA {
 	w, h := (r.Dx()+f-1)/f, (r.Dy()+f-1)/f
 	dst := image.NewRGBA(image.Rect(0, 0, w, h))
+	if m, ok := img.(*image.YCbCr); ok && f == 1 {
+		draw.Draw(dst, dst.Rect, m, r.Min, draw.Src)
+		return dst
+	}
 	at := sampler(img)
 	for y := range h {
 		y0, y1 := r.Min.Y+y*f, min(r.Min.Y+(y+1)*f, r.Max.Y)
@@ -297,8 +277,8 @@ func meanRGBA64(at func(x, y int) color.RGBA64, x0, y0, x1, y1 int) color.RGBA {
 
 // Small returns the whole photo as the face detector looks at it first, at
 // most about 320 pixels a side: what a perceptual hash is made of. Nobody may
-// write to it. An error is the decoder's word on the file.
-func (p *Picture) Small() (*image.RGBA, error) {
-	img, _, err := p.small(detectSides[0])
-	return img, err
+// write to it.
+func (p *Picture) Small() *image.RGBA {
+	img, _ := p.small(detectSides[0])
+	return img
 }

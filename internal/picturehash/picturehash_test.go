@@ -36,11 +36,7 @@ func part(img image.Image, r image.Rectangle) *image.RGBA {
 
 // of hashes a picture as the service does.
 func of(img image.Image) picturehash.Hash {
-	small, err := face.NewPicture(img).Small()
-	if err != nil {
-		panic(err) // a picture in memory is decoded
-	}
-	return picturehash.Of(small)
+	return picturehash.Of(face.NewPicture(img).Small())
 }
 
 func scaled(img image.Image, w, h int) *image.RGBA {

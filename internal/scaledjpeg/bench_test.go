@@ -49,13 +49,25 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		}
 	})
-	for _, scale := range []int{2, 4, 8} {
+	for _, scale := range []int{1, 2, 4, 8} {
 		b.Run(fmt.Sprint(scale), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := scaledjpeg.Decode(photo, scale); err != nil {
+				if _, err := decode(photo, scale); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
+	b.Run("part", func(b *testing.B) {
+		d, err := scaledjpeg.Open(photo)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := d.Decode(8); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			d.Region(image.Rect(1000, 1000, 2000, 2300), 1)
+		}
+	})
 }

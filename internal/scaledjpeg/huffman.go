@@ -136,10 +136,13 @@ func (h *huffman) long(acc uint64) (symbol byte, length int) {
 	return 0, 0
 }
 
+// rowBit is that of the first row in what block returns.
+const rowBit = 1 << 8
+
 // block decodes a block into d.coefficients, dequantised, by row and column. It
-// returns which columns hold more than zeros, one bit each, with bit 8 set if
-// that is more than the mean.
-func (d *decoder) block(c *component) (used uint, ok bool) {
+// returns which columns hold more than zeros, but for the mean, one bit each,
+// and above these which rows: 0 where the mean is all.
+func (d *Decoder) block(c *component) (used uint, ok bool) {
 	r := &d.bits
 	if r.n < 32 {
 		r.fill()
@@ -180,7 +183,7 @@ func (d *decoder) block(c *component) (used uint, ok bool) {
 			}
 			at := unzig[k] & 63
 			d.coefficients[at] = int32(e) >> valueAt * table[k]
-			used |= 0x100 | 1<<(at&7)
+			used |= 1<<(at&7) | rowBit<<(at>>3)
 			continue
 		}
 		symbol, length := byte(e>>symbolAt), int(e&lengthMask)
@@ -214,7 +217,7 @@ func (d *decoder) block(c *component) (used uint, ok bool) {
 		n -= size
 		at := unzig[k] & 63
 		d.coefficients[at] = v * table[k]
-		used |= 0x100 | 1<<(at&7)
+		used |= 1<<(at&7) | rowBit<<(at>>3)
 	}
 	r.acc, r.n = acc, n
 	return used, n >= 0

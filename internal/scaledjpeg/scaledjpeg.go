@@ -1,7 +1,8 @@
 // Package scaledjpeg decodes a JPEG file at a half, a quarter or an eighth of
-// its size: each pixel is the mean of the block that it stands for, taken from
-// the coefficients of the discrete cosine transform, so that most of the
-// transform and of the memory is never spent.
+// its size, and then parts of it more finely: each pixel is the mean of the
+// block that it stands for, taken from the coefficients of the discrete cosine
+// transform, so that most of the transform and of the memory is never spent.
+// At its whole size a picture is image/jpeg's to the bit.
 //
 // It reads what cameras and browsers write (baseline Huffman coding, one scan,
 // grey or YCbCr, no damage) and answers ErrOther to all else, on purpose: the
@@ -62,8 +63,10 @@ type component struct {
 	dc            int32 // of the block before
 }
 
-type decoder struct {
-	bits          bits
+// Decoder decodes one file. It is not safe for concurrent use.
+type Decoder struct {
+	file          []byte
+	start         int           // of the scan's data
 	quantisation  [4]*[64]int32 // in zigzag order
 	huffman       [2][2]*huffman
 	components    []component
@@ -71,32 +74,102 @@ type decoder struct {
 	restart       int // minimum coded units between restart markers; 0: none
 	jfif          bool
 	adobe         int // transform of the Adobe segment; -1: none
-	coefficients  [64]int32
+
+	bits         bits
+	left         int  // minimum coded units up to the next restart marker
+	next         byte // that marker
+	coefficients [64]int32
+	whole        bool  // decoding at the whole size
+	rows         []row // all of them, once Decode has succeeded
 }
 
-// Decode returns the picture with both sides divided by scale, which is 2, 4 or
-// 8, and rounded up: an *image.Gray, or an *image.YCbCr with full chroma. Its
-// only error is ErrOther. It allocates in proportion to the size that the file
-// states: the caller has checked that.
-func Decode(file []byte, scale int) (image.Image, error) {
-	if scale != 2 && scale != 4 && scale != 8 {
-		return nil, ErrOther
-	}
-	d := &decoder{adobe: -1}
-	start, err := d.header(file)
+// row is where a row of minimum coded units begins, with all that decoding it
+// needs of the rows above.
+type row struct {
+	bits bits
+	dc   [3]int32
+	left int
+	next byte
+}
+
+// Open reads a file's header. Its only error is ErrOther.
+func Open(file []byte) (*Decoder, error) {
+	d := &Decoder{file: file, adobe: -1}
+	var err error
+	d.start, err = d.header(file)
 	if err != nil {
 		return nil, err
 	}
-	img := d.allocate(scale)
-	d.bits = bits{b: file, i: start}
-	if err := d.scan(); err != nil {
-		return nil, err
+	return d, nil
+}
+
+// Decode returns the picture with both sides divided by scale, which is 1, 2, 4
+// or 8, and rounded up: an *image.Gray, or an *image.YCbCr, which has full chroma
+// where scale is more than 1. Its only error is ErrOther. It allocates in
+// proportion to the size that the file states: the caller has checked that.
+func (d *Decoder) Decode(scale int) (image.Image, error) {
+	if !valid(scale) {
+		return nil, ErrOther
 	}
+	units := d.units()
+	img := d.allocate(units, scale)
+	d.bits = bits{b: d.file, i: d.start}
+	d.left, d.next = d.restart, rst0
+	d.rows = nil
+	var rows []row
+	for y := range units.Max.Y {
+		rows = append(rows, d.row())
+		for x := range units.Max.X {
+			if !d.unit(x, y, true) {
+				return nil, ErrOther
+			}
+		}
+	}
+	if !d.bits.marker(eoi) { // the file ends with the scan, or is another's
+		return nil, ErrOther
+	}
+	d.rows = rows
 	return img, nil
 }
 
+// Region returns a part of what Decode returns at this scale: at least r, as far
+// as it lies in the picture. Only rows in which r lies are decoded. It panics
+// where Decode has not succeeded before, at any scale.
+func (d *Decoder) Region(r image.Rectangle, scale int) image.Image {
+	if !valid(scale) || d.rows == nil {
+		panic("scaledjpeg: region of a picture that was not decoded")
+	}
+	w, h := d.unitSize(scale)
+	units := image.Rect(r.Min.X/w, r.Min.Y/h, (r.Max.X+w-1)/w, (r.Max.Y+h-1)/h).Intersect(d.units())
+	img := d.allocate(units, scale)
+	for y := units.Min.Y; y < units.Max.Y; y++ {
+		d.restore(d.rows[y])
+		for x := range units.Max.X {
+			d.unit(x-units.Min.X, y-units.Min.Y, x >= units.Min.X)
+		}
+	}
+	return img
+}
+
+func valid(scale int) bool { return scale == 1 || scale == 2 || scale == 4 || scale == 8 }
+
+func (d *Decoder) row() row {
+	r := row{bits: d.bits, left: d.left, next: d.next}
+	for i, c := range d.components {
+		r.dc[i] = c.dc
+	}
+	return r
+}
+
+func (d *Decoder) restore(r row) {
+	d.bits, d.left, d.next = r.bits, r.left, r.next
+	for i := range d.components {
+		d.components[i].dc = r.dc[i]
+	}
+}
+
 // header reads the segments up to the scan's data and returns where that begins.
-func (d *decoder) header(b []byte) (int, error) {
+func (d *Decoder) header(b []byte) (int, error) {
 	if len(b) < 2 || b[0] != 0xff || b[1] != soi {
 		return 0, ErrOther
 	}
@@ -146,7 +219,7 @@ func (d *decoder) header(b []byte) (int, error) {
 	return 0, ErrOther
 }
 
-func (d *decoder) frame(s []byte) bool {
+func (d *Decoder) frame(s []byte) bool {
 	if d.components != nil || len(s) < 6 || s[0] != 8 {
 		return false
 	}
@@ -175,7 +248,7 @@ func (d *decoder) frame(s []byte) bool {
 	return true
 }
 
-func (d *decoder) quantisationTables(s []byte) bool {
+func (d *Decoder) quantisationTables(s []byte) bool {
 	for len(s) > 0 {
 		wide, id := int(s[0]>>4), s[0]&15
 		size := 64 * (1 + wide)
@@ -196,7 +269,7 @@ func (d *decoder) quantisationTables(s []byte) bool {
 	return true
 }
 
-func (d *decoder) huffmanTables(s []byte) bool {
+func (d *Decoder) huffmanTables(s []byte) bool {
 	for len(s) > 0 {
 		if len(s) < 17 {
 			return false
@@ -223,7 +296,7 @@ func (d *decoder) huffmanTables(s []byte) bool {
 }
 
 // scanHeader takes the one scan that holds all components.
-func (d *decoder) scanHeader(s []byte) bool {
+func (d *Decoder) scanHeader(s []byte) bool {
 	n := len(d.components)
 	if n == 0 || len(s) != 4+2*n || int(s[0]) != n {
 		return false
@@ -244,68 +317,92 @@ func (d *decoder) scanHeader(s []byte) bool {
 	return !rgb
 }
 
-// units returns how many minimum coded units lie across and down.
-func (d *decoder) units() (across, down int) {
-	w, h := 8*d.components[0].across, 8*d.components[0].down
-	return (d.width + w - 1) / w, (d.height + h - 1) / h
+// unitSize returns width and height of a minimum coded unit in pixels.
+func (d *Decoder) unitSize(scale int) (w, h int) {
+	return 8 * d.components[0].across / scale, 8 * d.components[0].down / scale
 }
 
-// allocate makes the picture and hands its planes to the components. A block of
-// subsampled chroma becomes as many pixels more, so that all planes are alike.
-func (d *decoder) allocate(scale int) image.Image {
-	unitsAcross, unitsDown := d.units()
+// units returns how many minimum coded units lie across and down.
+func (d *Decoder) units() image.Rectangle {
+	w, h := d.unitSize(1)
+	return image.Rect(0, 0, (d.width+w-1)/w, (d.height+h-1)/h)
+}
+
+// allocate makes the picture of some units and hands its planes to the
+// components. But at its whole size, a block of subsampled chroma becomes as
+// many pixels more, so that all planes are alike.
+func (d *Decoder) allocate(units image.Rectangle, scale int) image.Image {
+	d.whole = scale == 1
 	luma := d.components[0]
-	stride := unitsAcross * luma.across * 8 / scale
-	plane := stride * unitsDown * luma.down * 8 / scale
 	for i := range d.components {
 		c := &d.components[i]
-		c.width, c.height = 8/scale*luma.across/c.across, 8/scale*luma.down/c.down
-		c.pixels, c.stride = make([]byte, plane), stride
+		c.width, c.height = 8, 8
+		if !d.whole {
+			c.width, c.height = 8/scale*luma.across/c.across, 8/scale*luma.down/c.down
+		}
+		c.stride = units.Dx() * c.across * c.width
+		c.pixels = make([]byte, c.stride*units.Dy()*c.down*c.height)
+		c.dc = 0
 	}
 
-	r := image.Rect(0, 0, (d.width+scale-1)/scale, (d.height+scale-1)/scale)
+	w, h := d.unitSize(scale)
+	r := image.Rect(units.Min.X*w, units.Min.Y*h, units.Max.X*w, units.Max.Y*h).
+		Intersect(image.Rect(0, 0, (d.width+scale-1)/scale, (d.height+scale-1)/scale))
 	if len(d.components) == 1 {
-		return &image.Gray{Pix: d.components[0].pixels, Stride: stride, Rect: r}
+		return &image.Gray{Pix: d.components[0].pixels, Stride: d.components[0].stride, Rect: r}
 	}
-	return &image.YCbCr{
-		Y: d.components[0].pixels, Cb: d.components[1].pixels, Cr: d.components[2].pixels,
-		YStride: stride, CStride: stride, SubsampleRatio: image.YCbCrSubsampleRatio444, Rect: r,
+	cb, cr := d.components[1], d.components[2]
+	img := &image.YCbCr{
+		Y: d.components[0].pixels, Cb: cb.pixels, Cr: cr.pixels,
+		YStride: d.components[0].stride, CStride: cb.stride, SubsampleRatio: image.YCbCrSubsampleRatio444, Rect: r,
 	}
+	if d.whole {
+		img.SubsampleRatio = ratios[luma.across-1][luma.down-1]
+	}
+	return img
 }
 
-// scan decodes all blocks. The file ends with the scan, or is another's.
-func (d *decoder) scan() error {
-	unitsAcross, unitsDown := d.units()
-	left, next := d.restart, byte(rst0)
-	for uy := range unitsDown {
-		for ux := range unitsAcross {
-			if d.restart > 0 && left == 0 {
-				if !d.bits.marker(next) {
-					return ErrOther
+// ratios are image/jpeg's names for luma's blocks across and down, less one.
+var ratios = [2][2]image.YCbCrSubsampleRatio{
+	{image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio440},
+	{image.YCbCrSubsampleRatio422, image.YCbCrSubsampleRatio420},
+}
+
+// unit decodes a minimum coded unit, and where it is shown, into the planes at
+// this place.
+func (d *Decoder) unit(ux, uy int, shown bool) bool {
+	if d.restart > 0 && d.left == 0 {
+		if !d.bits.marker(d.next) {
+			return false
+		}
+		for i := range d.components {
+			d.components[i].dc = 0
+		}
+		d.left, d.next = d.restart, rst0+(d.next-rst0+1)%8
+	}
+	d.left--
+	for i := range d.components {
+		c := &d.components[i]
+		for y := range c.down {
+			for x := range c.across {
+				used, ok := d.block(c)
+				if !ok {
+					return false
 				}
-				for i := range d.components {
-					d.components[i].dc = 0
-				}
-				left, next = d.restart, rst0+(next-rst0+1)%8
-			}
-			left--
-			for i := range d.components {
-				c := &d.components[i]
-				for y := range c.down {
-					for x := range c.across {
-						used, ok := d.block(c)
-						if !ok {
-							return ErrOther
-						}
-						at := (uy*c.down+y)*c.height*c.stride + (ux*c.across+x)*c.width
-						reconstruct(&d.coefficients, used, c.pixels[at:], c.stride, c.width, c.height)
+				if !shown {
+					if used != 0 {
+						clear(d.coefficients[:])
 					}
+					continue
+				}
+				at := (uy*c.down+y)*c.height*c.stride + (ux*c.across+x)*c.width
+				if d.whole {
+					inverse(&d.coefficients, used, c.pixels[at:], c.stride)
+				} else {
+					reconstruct(&d.coefficients, used, c.pixels[at:], c.stride, c.width, c.height)
 				}
 			}
 		}
 	}
-	if !d.bits.marker(eoi) {
-		return ErrOther
-	}
-	return nil
+	return true
 }

@@ -8,8 +8,10 @@ import (
 	"image/color"
 	"image/jpeg"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/agequote/agequote/internal/scaledjpeg"
@@ -26,6 +28,14 @@ func readFile(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func decode(file []byte, scale int) (image.Image, error) {
+	d, err := scaledjpeg.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	return d.Decode(scale)
 }
 
 // planes returns the samples of a picture plane by plane, chroma as if it were
@@ -89,7 +99,7 @@ func TestDecodeIsMeans(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				scaled, err := scaledjpeg.Decode(b, scale)
+				scaled, err := decode(b, scale)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,29 +135,95 @@ func TestDecodeLeavesOthers(t *testing.T) {
 	}
 	for name, b := range tests {
 		t.Run(name, func(t *testing.T) {
-			if _, err := scaledjpeg.Decode(b, 4); !errors.Is(err, scaledjpeg.ErrOther) {
+			if _, err := decode(b, 4); !errors.Is(err, scaledjpeg.ErrOther) {
 				t.Errorf("Decode = %v, want ErrOther", err)
 			}
 		})
 	}
 }
 
-// FuzzDecode looks for files that crash, or that are read here and refused or
-// seen as another size by image/jpeg.
+// TestDecodeWhole compares with image/jpeg to the bit, padding and all.
+func TestDecodeWhole(t *testing.T) {
+	for _, name := range read {
+		b := readFile(t, name)
+		want, err := jpeg.Decode(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decode(b, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !same(want, got, got.Bounds()) {
+			t.Errorf("%s differs from image/jpeg", name)
+		}
+	}
+}
+
+// same tells whether two pictures have the same samples in r.
+func same(a, b image.Image, r image.Rectangle) bool {
+	if reflect.TypeOf(a) != reflect.TypeOf(b) || !r.In(a.Bounds()) || !r.In(b.Bounds()) {
+		return false
+	}
+	m, ok := a.(*image.YCbCr)
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			if ok && m.YCbCrAt(x, y) != b.(*image.YCbCr).YCbCrAt(x, y) || !ok && a.At(x, y) != b.At(x, y) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// TestRegion takes parts of a picture that was decoded at another scale.
+func TestRegion(t *testing.T) {
+	for _, name := range read {
+		d, err := scaledjpeg.Open(readFile(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, scale := range []int{1, 2, 4, 8} {
+			whole, err := d.Decode(scale)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Decode(8); err != nil {
+				t.Fatal(err)
+			}
+			b := whole.Bounds()
+			for range 20 {
+				x, y := rand.IntN(b.Dx()), rand.IntN(b.Dy())
+				r := image.Rect(x, y, x+1+rand.IntN(b.Dx()-x), y+1+rand.IntN(b.Dy()-y))
+				if part := d.Region(r, scale); !same(whole, part, r) {
+					t.Errorf("%s by %d: %v of %v differs", name, scale, r, b)
+				}
+			}
+		}
+	}
+}
+
+// FuzzDecode looks for files that crash, that are read here and refused or seen
+// as another size by image/jpeg, or whose pixels differ from image/jpeg's.
 func FuzzDecode(f *testing.F) {
 	for _, name := range read {
 		b := readFile(f, name)
 		f.Add(b, uint8(1))
 		f.Add(b, uint8(3))
+		f.Add(b, uint8(4))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, power uint8) {
 		config, err := jpeg.DecodeConfig(bytes.NewReader(b))
 		if err != nil || config.Width*config.Height > 1<<17 {
 			return
 		}
-		scale := 1 << (1 + power%3)
-		scaled, scaledErr := scaledjpeg.Decode(b, scale)
-		if scaledErr != nil {
+		d, err := scaledjpeg.Open(b)
+		if err != nil {
+			return
+		}
+		scale := 1 << (power % 4)
+		scaled, err := d.Decode(scale)
+		if err != nil {
 			return
 		}
 		whole, err := jpeg.Decode(bytes.NewReader(b))
@@ -156,6 +232,14 @@ func FuzzDecode(f *testing.F) {
 		}
 		if _, _, err := difference(whole, scaled, scale); err != nil {
 			t.Fatal(err)
+		}
+		r := scaled.Bounds()
+		r.Min = r.Max.Div(3)
+		if part := d.Region(r, scale); !same(scaled, part, r) {
+			t.Fatalf("part %v of %v by %d differs", r, scaled.Bounds(), scale)
+		}
+		if scale == 1 && !same(whole, scaled, whole.Bounds()) {
+			t.Fatal("differs from image/jpeg")
 		}
 	})
 }

@@ -201,11 +201,8 @@ func (p *photo) read(copies bool, seed uint64) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", filepath.Base(p.file), err)
 	}
+	small := pic.Small()
 	var took time.Duration
-	small, err := pic.Small()
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", filepath.Base(p.file), err)
-	}
 	p.hashes, took = hashes(small)
 	if !copies {
 		return took, nil
@@ -220,11 +217,7 @@ func (p *photo) read(copies bool, seed uint64) (time.Duration, error) {
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, c := range changes {
-		small, err := face.NewPicture(c.make(img, r)).Small()
-		if err != nil {
-			return 0, err
-		}
-		h, _ := hashes(small)
+		h, _ := hashes(face.NewPicture(c.make(img, r)).Small())
 		p.copies = append(p.copies, h)
 	}
 	return took, nil
