@@ -1,5 +1,5 @@
 # All that is done with the project, one target each; `make` lists them. A
-# machine needs Go, a C compiler, and npm or Python with pip. What is fetched
+# machine needs Go, a C compiler, and Python with pip, or npm. What is fetched
 # goes to the cache, outside git.
 
 SHELL := bash
@@ -26,7 +26,7 @@ CHECKOV := $(CACHE)/venv-checkov
 TORCH := $(CACHE)/venv-torch
 BENCH_ONNX := $(CACHE)/venv-bench-onnx
 BENCH_TORCH := $(CACHE)/venv-bench-torch
-BENCH_INT8 := $(CACHE)/venv-bench-int8
+BENCH_SMALLER := $(CACHE)/venv-bench-smaller
 MOTO := $(CACHE)/venv-moto
 SCHEMATHESIS := $(CACHE)/venv-schemathesis/bin/schemathesis
 PYMORT := $(CACHE)/venv-pymort
@@ -282,10 +282,9 @@ bench-whatif: ## decide PAST past cases again on two processors; the file of a m
 
 .PHONY: bench-batch
 PHOTOS ?= 200
-ROUNDS ?= 3
 bench-batch: build $(BENCH_PYTHON)/ready ## photos a second of agequote batch, Python on ONNX Runtime and PyTorch by turns on two cores, on IMAGES or made photos; 2 GB of wheels
 	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
-		--photos $(PHOTOS) --rounds $(ROUNDS) $(if $(IMAGES),--images '$(IMAGES)')
+		--photos $(PHOTOS) --rounds $(or $(ROUNDS),3) $(if $(IMAGES),--images '$(IMAGES)')
 
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels
@@ -297,19 +296,18 @@ bench-seed: onnxruntime pjrt $(TORCH)/ready ## the seed recipe at a size for two
 	'$(TORCH)/bin/python' training/bench/torch_fit.py --recipe training/recipes/seed-small.yaml --run build/runs/seed-small
 
 # Each takes turns within one run, and writes its table into docs/benchmarks.md.
-.PHONY: bench-side-by-side bench-budget bench-int8
-ROUNDS ?= 7
+.PHONY: bench-side-by-side bench-budget bench-smaller
 bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, Python on ONNX Runtime and PyTorch by turns; then docs/cost.md; 2 GB of wheels
-	go run ./bench/sidebyside --onnx '$(BENCH_ONNX)/bin/python' --torch '$(BENCH_TORCH)/bin/python' --rounds $(ROUNDS)
+	go run ./bench/sidebyside --onnx '$(BENCH_ONNX)/bin/python' --torch '$(BENCH_TORCH)/bin/python' --rounds $(or $(ROUNDS),7)
 	go test ./bench/cost -run "^TestDoc$$" -count 1 -update
 	go run ./bench/scale
 
 bench-budget: onnxruntime ## where each millisecond of a photo goes
 	go run ./bench/budget
 
-bench-int8: build $(BENCH_INT8)/ready ## the age network in 8 bits, after `make train`: error and coverage on its validation photos in FACES, time by turns
-	'$(BENCH_INT8)/bin/python' training/bench/int8.py --package models --labels build/runs/$(RECIPE)/train.tsv --images '$(FACES)' --out build/int8
-	for way in models build/int8/int8*/; do echo "$$way"; bin/agequote evaluate --model "$$way" --labels build/runs/$(RECIPE)/validation.tsv --images '$(FACES)'; done
+bench-smaller: build $(BENCH_SMALLER)/ready ## smaller networks, after `make train`: error and coverage on its validation photos in FACES, time by turns
+	'$(BENCH_SMALLER)/bin/python' training/bench/smaller.py --package models --agequote bin/agequote --train build/runs/$(RECIPE)/train.tsv \
+		--validation build/runs/$(RECIPE)/validation.tsv --images '$(FACES)' --out build/smaller --docs docs/benchmarks.md
 
 .PHONY: fuzz
 FUZZTIME ?= 10s
@@ -417,9 +415,9 @@ $(BENCH_TORCH)/ready: bench/python/requirements-torch.txt
 	'$(BENCH_TORCH)/bin/pip' install --quiet --disable-pip-version-check -r bench/python/requirements-torch.txt
 	@touch $@
 
-$(BENCH_INT8)/ready: training/bench/int8.txt
-	python3 -m venv '$(BENCH_INT8)'
-	'$(BENCH_INT8)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/int8.txt
+$(BENCH_SMALLER)/ready: training/bench/smaller.txt
+	python3 -m venv '$(BENCH_SMALLER)'
+	'$(BENCH_SMALLER)/bin/pip' install --quiet --disable-pip-version-check -r training/bench/smaller.txt
 	@touch $@
 
 $(BENCH_PYTHON)/ready: bench/python/requirements.txt

@@ -3,10 +3,11 @@
 #
 #	infra/onnxruntime.sh [OS-ARCH]	OS and ARCH as Go names them; default: this machine
 #
-# The library comes out of an npm package, or of a Python wheel where npm is
-# missing. Both are fetched by name and version and checked by hash before
-# anything of them is used. Neither package is installed and nothing in it is
-# run: npm's would fetch CUDA. Keep the version that of internal/onnx.
+# The library comes out of a Python wheel, or of an npm package where Python has
+# no pip: npm's is half as large again, with a backend for WebGPU. Both are
+# fetched by name and version and checked by hash before anything of them is
+# used. Neither package is installed and nothing in it is run: npm's would fetch
+# CUDA. Keep the version that of internal/onnx.
 set -euo pipefail
 
 version=1.24.1
@@ -144,7 +145,7 @@ with zipfile.ZipFile(sys.argv[1]).open(sys.argv[2]) as member, open(sys.argv[3],
 
 log=$folder/fetch.log
 : >"$log"
-for way in by_npm by_pip; do
+for way in by_pip by_npm; do
 	if "$way" >>"$log" 2>&1 && sound "$scratch/library"; then
 		mv -f "$scratch/library" "$library"
 		rm -f "$log"
@@ -154,5 +155,5 @@ for way in by_npm by_pip; do
 	rm -rf "${scratch:?}"/*
 done
 
-echo "onnxruntime: cannot fetch ONNX Runtime $version: install npm, or Python with pip, and see that it reaches its package registry (its words are in $log)" >&2
+echo "onnxruntime: cannot fetch ONNX Runtime $version: install Python with pip, or npm, and see that it reaches its package registry (its words are in $log)" >&2
 exit 1
