@@ -17,38 +17,8 @@ import (
 	"github.com/agequote/agequote/internal/metrics"
 	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/predict"
-	"github.com/agequote/agequote/internal/store"
+	"github.com/agequote/agequote/internal/store/storetest"
 )
-
-// counted is a store that writes down what it is asked for.
-type counted struct {
-	*store.Memory
-	asked *[]string
-}
-
-func (c counted) ask(method, key string) {
-	*c.asked = append(*c.asked, method+" "+strings.NewReplacer(caseID, "CASE", strings.TrimPrefix(digest.Of([]byte(selfie)), "sha256:"), "HASH").Replace(key))
-}
-
-func (c counted) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	c.ask("GET", key)
-	return c.Memory.Get(ctx, key, limit)
-}
-
-func (c counted) GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error) {
-	c.ask("GET", key)
-	return c.Memory.GetVersion(ctx, key, version, limit)
-}
-
-func (c counted) List(ctx context.Context, prefix string) ([]string, error) {
-	c.ask("LIST", prefix)
-	return c.Memory.List(ctx, prefix)
-}
-
-func (c counted) PutIfAbsent(ctx context.Context, key string, body []byte) error {
-	c.ask("PUT", key)
-	return c.Memory.PutIfAbsent(ctx, key, body)
-}
 
 const selfie = "a selfie"
 
@@ -67,7 +37,8 @@ func (reads) Manifest() *model.Manifest { return &model.Manifest{Use: model.Prod
 // TestRequests holds what one ordinary photo asks of S3, from its event to its
 // quote: that is the larger part of what a photo costs (docs/cost.md).
 func TestRequests(t *testing.T) {
-	w := newWorld(t)
+	w, bucket := newWorld(t), new(storetest.Asked)
+	w.cases = &bucket.Objects
 	terms, err := consent.Current(30)
 	if err != nil {
 		t.Fatal(err)
@@ -77,8 +48,6 @@ func TestRequests(t *testing.T) {
 	if err := w.cases.PutIfAbsent(t.Context(), photo, []byte(selfie)); err != nil {
 		t.Fatal(err)
 	}
-	var asked []string
-	bucket := counted{w.cases, &asked}
 	w.Handler.Cases = bucket
 	p := predict.Handler{
 		Photos: bucket, UploadsBucket: "uploads", Cases: bucket,
@@ -90,7 +59,7 @@ func TestRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareRequests(t, "predict", asked, []string{
+	compareRequests(t, "predict", bucket.Requests(), []string{
 		"LIST cases/CASE/",
 		"GET cases/CASE/application/0001.json",
 		"GET uploads/CASE/0001",
@@ -99,12 +68,11 @@ func TestRequests(t *testing.T) {
 		"PUT cases/CASE/photos/0001/estimate.json",
 	})
 
-	asked = nil
 	quoted, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: casefile.PhotoCause(1), Code: read.Results[0].Code}}})
 	if err != nil || quoted.Quotes[0].Decision != "quote" {
 		t.Fatalf("quoted %+v, %v", quoted, err)
 	}
-	compareRequests(t, "quote", asked, []string{
+	compareRequests(t, "quote", bucket.Requests(), []string{
 		"LIST cases/CASE/",
 		"GET cases/CASE/application/0001.json",
 		"GET cases/CASE/photos/0001/estimate.json",
@@ -114,6 +82,10 @@ func TestRequests(t *testing.T) {
 
 func compareRequests(t *testing.T, function string, got, want []string) {
 	t.Helper()
+	names := strings.NewReplacer(caseID, "CASE", strings.TrimPrefix(digest.Of([]byte(selfie)), "sha256:"), "HASH")
+	for i := range got {
+		got[i] = names.Replace(got[i])
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s makes %d requests for one photo, want %d (-want +got)\n%s", function, len(got), len(want), diff)
 	}
