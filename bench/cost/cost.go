@@ -36,9 +36,18 @@ func Read(file string) (report.Results, error) {
 	return r, nil
 }
 
-// onboardRequests are the requests to the HTTP API for one photo: apply, ask for
-// a form, and ask three times how it stands.
-const onboardRequests = 5
+// Onboarding is one customer's way through the HTTP API: to apply, to ask for a
+// form, and to ask three times how it stands. Lists and Gets are what the API's
+// function asks of S3 meanwhile; a test counts them. It writes the application,
+// which is counted as such.
+var Onboarding = struct{ Requests, Lists, Gets float64 }{5, 8, 12}
+
+// objects are what a case keeps of one photo: the upload, the application, the
+// estimate and the quote, each written by a request of its own.
+const objects = 4
+
+// aim is what a million photos should cost at most, in US dollars.
+const aim = 15.0
 
 // computing are the parts for which one pays to have photos read and priced.
 func computing(r report.Results, p prices.List) []Line {
@@ -60,13 +69,17 @@ func around(r report.Results, p prices.List) []Line {
 	gets := both(func(u report.Usage) float64 { return u.Gets })
 	stored := both(func(u report.Usage) float64 { return u.Stored })
 	printed := both(func(u report.Usage) float64 { return u.Printed })
+	photo := float64(r.Photo)
 	const upload, application = 1.0, 1.0
+	const photoDays, monthDays = 30.0, 365 / 12.0 // RetentionDays in template.yaml, as it comes
 	return []Line{
 		{"S3 writes", fmt.Sprintf("%.1f of the functions, the upload and the application", puts), Million * (puts + upload + application) * p.S3.Put},
 		{"S3 listings", fmt.Sprintf("%.1f of the functions, priced as writes", lists), Million * lists * p.S3.Put},
 		{"S3 reads", fmt.Sprintf("%.1f", gets), Million * gets * p.S3.Get},
-		{"S3 storage, a year", fmt.Sprintf("%.1f KB of objects", stored/1e3), Million * stored / 1e9 * p.S3.GBMonth * 12},
-		{"customers' API", fmt.Sprintf("%d requests", onboardRequests), Million * onboardRequests * p.API.Request},
+		{"S3 storage, a year", fmt.Sprintf("%.1f KB of estimate and quote", stored/1e3), Million * stored / 1e9 * p.S3.GBMonth * 12},
+		{"S3 storage of photos", fmt.Sprintf("%.0f KB for %.0f days", photo/1e3, photoDays), Million * photo / 1e9 * p.S3.GBMonth * photoDays / monthDays},
+		{"customers' API", fmt.Sprintf("%.0f requests, each to a function", Onboarding.Requests), Million * Onboarding.Requests * (p.API.Request + p.Lambda.Request)},
+		{"customers' API, S3", fmt.Sprintf("%.0f listings and %.0f reads", Onboarding.Lists, Onboarding.Gets), Million * (Onboarding.Lists*p.S3.Put + Onboarding.Gets*p.S3.Get)},
 		{"logs", fmt.Sprintf("%.1f KB taken in", printed/1e3), Million * printed / 1e9 * p.Logs.GB},
 	}
 }
@@ -76,6 +89,14 @@ func sum(lines []Line) (total float64) {
 		total += l.USD
 	}
 	return total
+}
+
+// holds says whether the aim is met.
+func holds(usd float64) string {
+	if usd <= aim {
+		return "holds"
+	}
+	return "does not hold"
 }
 
 // Doc writes docs/cost.md.
@@ -104,6 +125,11 @@ machine's, on one processor, as Lambda gives one at 1,769 MB; Lambda's own were 
 	fmt.Fprint(&t, "\n## Storing, asking and logging\n")
 	table(outer)
 	fmt.Fprintf(&t, "\nTogether %.2f USD. What is stored costs more than what is computed: each object is written once by a request of its own, and a listing\ncosts as much as a write.\n", sum(inner)+sum(outer))
+	floor := objects * Million * p.S3.Put
+	fmt.Fprintf(&t, "\nThe time of the API's function is not measured, and not in it. In a batch nobody asks the API.\n\n"+
+		"The floor is %d objects a photo, upload, application, estimate and quote, each written once by a request of its own: %.2f USD at the list\n"+
+		"price, whatever reads and prices them. So the aim of at most %g USD for a million photos %s for reading and pricing (%.2f USD), and\n"+
+		"%s for keeping records in S3.\n", objects, floor, aim, holds(sum(inner)), sum(inner), holds(floor))
 	cold := float64(r.Predict.MemoryMB) / 1024 * r.Predict.ColdMS / 1e3 * p.Lambda.GBSecond
 	fmt.Fprintf(&t, "\nA cold start of predict takes %.0f ms, the photo included: %.2f USD for a million of them.\n", r.Predict.ColdMS, Million*cold)
 	fmt.Fprintf(&t, "\nA batch adds Step Functions: `docs/batch-aws.md` has the formula; at %g USD a transition, %d photos in a child and six\ntransitions a child, %.2f USD for a million.\n",

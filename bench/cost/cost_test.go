@@ -47,11 +47,17 @@ func TestDocByHand(t *testing.T) {
 	var list prices.List
 	list.Lambda.GBSecond, list.Lambda.Request = 1e-5, 2e-7
 	list.FaceAPI.Image = 1e-3
+	list.S3.Put = 4e-6
 	usage := report.Usage{MemoryMB: 2048, WarmMS: 50}
 	text := cost.Doc(report.Results{Predict: usage, Quote: report.Usage{MemoryMB: 1024, WarmMS: 10}}, list)
 	// 2 GB for .05 s, and 1 GB for .01 s, a million times at 1e-5; two requests.
 	want := 1e6*(2*.05+1*.01)*1e-5 + 2*.2
 	if math.Abs(want-1.5) > 1e-9 || !strings.Contains(text, "| **all** | | **1.50** |") {
 		t.Errorf("want %.2f USD in\n%s", want, text)
+	}
+	for _, floor := range []string{": 16.00 USD at the list", "holds for reading and pricing (1.50 USD), and\ndoes not hold for keeping"} {
+		if !strings.Contains(text, floor) {
+			t.Errorf("want %q in\n%s", floor, text)
+		}
 	}
 }

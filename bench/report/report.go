@@ -34,7 +34,8 @@ const Page = "1280px"
 
 // MakePhotos makes of one selfie the sizes that the benches send: as the page
 // sends it, as a phone stores it (12 megapixels, with a sensor's grain, so that
-// the file is as large as a phone's), and a chip of 200 pixels.
+// the file is as large as a phone's), and a chip of 200 pixels. Page is the
+// first.
 func MakePhotos(selfie, dir string) ([]Photo, error) {
 	b, err := os.ReadFile(selfie)
 	if err != nil {
@@ -144,6 +145,7 @@ type Results struct {
 	Rounds  int    `json:"rounds"`
 	Predict Usage  `json:"predict"`
 	Quote   Usage  `json:"quote"`
+	Photo   int    `json:"photo_bytes"` // as the page sends it
 }
 
 // Write writes the results as a file of JSON.

@@ -28,7 +28,9 @@ import (
 	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/local/gateway"
 	"github.com/agequote/agequote/internal/local/lambdad"
+	"github.com/agequote/agequote/internal/local/ownfile"
 	"github.com/agequote/agequote/internal/local/samtemplate"
+	"github.com/agequote/agequote/internal/quote"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/underwriting"
 )
@@ -135,8 +137,8 @@ func (f *function) Start(context.Context) error {
 	return nil
 }
 
-// Prepare stores a new case with its application and photo, and names it in
-// the next event, as a batch does.
+// Prepare stores a new case with its application and a photo that is a file of
+// its own, as a customer's is, and names it in the next event, as a batch does.
 func (f *function) Prepare(ctx context.Context, p report.Photo) error {
 	f.photo = p
 	now := time.Now()
@@ -145,10 +147,10 @@ func (f *function) Prepare(ctx context.Context, p report.Photo) error {
 	if err != nil {
 		return err
 	}
-	age := 40
+	const age = 75 // the photo agrees, so that nobody is put before a person
 	body, err := cases.Encode(casefile.Application{
 		Schema: casefile.Schema, Case: id, N: 1, Time: now.UTC(), Salt: casefile.NewSalt(), Consent: terms.Record(now), Version: "bench",
-		Facts: underwriting.Facts{BirthDate: now.AddDate(-age, 0, 0).Format(time.DateOnly), Sex: "female", Tobacco: "never", HeightCM: 170, WeightKG: 65, SumCents: 25_000_000, TermYears: 20, Market: "US"},
+		Facts: underwriting.Facts{BirthDate: now.AddDate(-age, 0, 0).Format(time.DateOnly), Sex: "female", Tobacco: "never", HeightCM: 170, WeightKG: 65, SumCents: 25_000_000, TermYears: 10, Market: "US"},
 	})
 	if err != nil {
 		return err
@@ -157,7 +159,7 @@ func (f *function) Prepare(ctx context.Context, p report.Photo) error {
 		return err
 	}
 	key := casefile.UploadKey(id, 1)
-	out, err := f.stack.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &f.stack.uploads, Key: &key, Body: bytes.NewReader(p.Bytes)})
+	out, err := f.stack.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &f.stack.uploads, Key: &key, Body: bytes.NewReader(ownfile.Of(p.Bytes, id))})
 	if err != nil {
 		return err
 	}
@@ -283,7 +285,7 @@ func parent(pid int) int {
 func (f *function) Stop() error {
 	ctx, q := context.Background(), f.stack.quote
 	q.answered = false
-	_, err := q.invoke(ctx, q.next, report.Page)
+	err := q.quote(ctx)
 	const more = 5
 	for range more {
 		if err != nil {
@@ -295,11 +297,28 @@ func (f *function) Stop() error {
 		if err = f.Answer(ctx, f.photo); err != nil {
 			break
 		}
-		_, err = q.invoke(ctx, q.next, report.Page)
+		err = q.quote(ctx)
 	}
 	f.stack.lambda.Kill(q.name)
 	f.stack.lambda.Kill(f.name)
 	return err
+}
+
+// quote asks quote for the last case. A customer who is put before a person makes
+// requests that an ordinary one does not, and is an error.
+func (f *function) quote(ctx context.Context) error {
+	answer, err := f.invoke(ctx, f.next, report.Page)
+	if err != nil {
+		return err
+	}
+	var shape quote.Answer
+	if err := json.Unmarshal(answer, &shape); err != nil {
+		return err
+	}
+	if len(shape.Quotes) != 1 || shape.Quotes[0].Decision != underwriting.Quote {
+		return fmt.Errorf("not quoted: %.200s", answer)
+	}
+	return nil
 }
 
 // counts are S3 requests as they are priced, and bytes.

@@ -86,6 +86,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		Rounds:  o.rounds,
 		Predict: lambda.predict.usage(report.Page),
 		Quote:   lambda.quote.usage(report.Page),
+		Photo:   len(photos[0].Bytes),
 	}
 	text, err := tables(contenders, photos, list, results)
 	if err != nil {

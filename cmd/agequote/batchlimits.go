@@ -121,10 +121,10 @@ const (
 	usualRow           = 3 * time.Millisecond  // of report, and as long for duplicates
 
 	// Requests to S3 for an item that is quoted, counted from the code: intake 3
-	// writes and lists and 1 read, predict 3 and 4, duplicates 1 and 1, quote 3
-	// and 6, report 0 and 5.
-	writesOfItem = 3 + 3 + 1 + 3 + 0
-	readsOfItem  = 1 + 4 + 1 + 6 + 5
+	// writes and lists and 1 read, predict 3 and 2, duplicates 1 and 1, quote 2
+	// and 3, report 0 and 5.
+	writesOfItem = 3 + 3 + 1 + 2 + 0
+	readsOfItem  = 1 + 2 + 1 + 3 + 5
 )
 
 // costs are those of a batch, in US dollars.

@@ -28,6 +28,7 @@ import (
 	"github.com/agequote/agequote/internal/consent"
 	"github.com/agequote/agequote/internal/lambdaclient"
 	"github.com/agequote/agequote/internal/local"
+	"github.com/agequote/agequote/internal/local/ownfile"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/s3store"
 	"github.com/agequote/agequote/internal/store/storetest"
@@ -228,7 +229,7 @@ func TestChain(t *testing.T) {
 	}
 	for i := len(photos); i < uploads; i++ {
 		id := casefile.NewID()
-		want[id], photos[id] = reason.OK, withComment(selfies[i%len(selfies)], i) // each customer has a file of his own
+		want[id], photos[id] = reason.OK, ownfile.Of(selfies[i%len(selfies)], strconv.Itoa(i)) // each customer has a file of his own
 	}
 
 	c := startChain(t)

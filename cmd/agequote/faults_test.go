@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +25,7 @@ import (
 	"github.com/agequote/agequote/internal/gate"
 	"github.com/agequote/agequote/internal/local"
 	"github.com/agequote/agequote/internal/local/faultproxy"
+	"github.com/agequote/agequote/internal/local/ownfile"
 	"github.com/agequote/agequote/internal/reason"
 	"github.com/agequote/agequote/internal/registry"
 	"github.com/agequote/agequote/internal/release"
@@ -84,7 +84,7 @@ func TestFaults(t *testing.T) {
 		f.uploads = append(f.uploads, sending{casefile.NewID(), photo, reason.Code(text), new(atomic.Bool)})
 	}
 	for i := len(f.uploads); i < n; i++ {
-		f.uploads = append(f.uploads, sending{casefile.NewID(), withComment(selfie, i), reason.OK, new(atomic.Bool)})
+		f.uploads = append(f.uploads, sending{casefile.NewID(), ownfile.Of(selfie, strconv.Itoa(i)), reason.OK, new(atomic.Bool)})
 	}
 	f.random.Shuffle(len(f.uploads), func(i, j int) { f.uploads[i], f.uploads[j] = f.uploads[j], f.uploads[i] })
 
@@ -168,14 +168,6 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	f.noPersonalData(t, nil)
-}
-
-// withComment returns the JPEG with a comment, which makes another file of it
-// and the same picture.
-func withComment(photo []byte, n int) []byte {
-	comment := fmt.Appendf(nil, "%08d", n)
-	segment := binary.BigEndian.AppendUint16([]byte{0xff, 0xfe}, uint16(2+len(comment)))
-	return bytes.Join([][]byte{photo[:2], segment, comment, photo[2:]}, nil)
 }
 
 // persist sends a photo until it is sent, as a customer does.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/local/ownfile"
 	"github.com/agequote/agequote/internal/upload"
 )
 
@@ -472,7 +473,7 @@ func TestOnboardMany(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := me.send(ctx, withComment(selfie, i)); err != nil { // a file of his own
+			if err := me.send(ctx, ownfile.Of(selfie, strconv.Itoa(i))); err != nil { // a file of his own
 				return err
 			}
 			sent := time.Now()

@@ -8,10 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/digest"
@@ -65,56 +61,12 @@ func Alive(ctx context.Context, s getter, id string) error {
 
 // LatestApplication returns the application with the highest number, or
 // store.ErrNotFound.
-func LatestApplication(ctx context.Context, s interface {
-	getter
-	lister
-}, id string) (Stored[casefile.Application], error) {
-	keys, err := applications(ctx, s, id)
+func LatestApplication(ctx context.Context, s reader, id string) (Stored[casefile.Application], error) {
+	folder, err := Look(ctx, s, id)
 	if err != nil {
 		return Stored[casefile.Application]{}, err
 	}
-	if len(keys) == 0 {
-		return Stored[casefile.Application]{}, store.ErrNotFound
-	}
-	return Read[casefile.Application](ctx, s, keys[0])
-}
-
-// ConsentingApplication returns the newest application that says anything of
-// consent, be it that it was withdrawn, or store.ErrNotFound. A corrected fact
-// need not repeat the consent.
-func ConsentingApplication(ctx context.Context, s interface {
-	getter
-	lister
-}, id string) (Stored[casefile.Application], error) {
-	keys, err := applications(ctx, s, id)
-	if err != nil {
-		return Stored[casefile.Application]{}, err
-	}
-	for _, key := range keys {
-		a, err := Read[casefile.Application](ctx, s, key)
-		if err != nil || a.Object.Consent != nil {
-			return a, err
-		}
-	}
-	return Stored[casefile.Application]{}, store.ErrNotFound
-}
-
-// applications returns the names of a case's applications, the newest first.
-func applications(ctx context.Context, s lister, id string) ([]string, error) {
-	keys, err := s.List(ctx, casefile.ApplicationPrefix(id))
-	if err != nil {
-		return nil, err
-	}
-	number := func(key string) int {
-		n, err := strconv.Atoi(strings.TrimSuffix(path.Base(key), ".json"))
-		if err != nil {
-			return 0
-		}
-		return n
-	}
-	keys = slices.DeleteFunc(keys, func(key string) bool { return number(key) < 1 })
-	slices.SortFunc(keys, func(a, b string) int { return number(b) - number(a) })
-	return keys, nil
+	return folder.LatestApplication(ctx)
 }
 
 // Read returns the object of this name, or store.ErrNotFound.

@@ -263,14 +263,11 @@ func (s *Sweeper) waiting(ctx context.Context) (map[string]bool, error) {
 }
 
 func (s *Sweeper) state(ctx context.Context, id string, waits bool) (caseState, error) {
-	c := caseState{waits: waits}
-	switch err := cases.Alive(ctx, s.Cases, id); {
-	case errors.Is(err, cases.ErrErased):
-		c.erased = true
-	case err != nil:
-		return c, err
+	folder, err := cases.Look(ctx, s.Cases, id)
+	if err != nil {
+		return caseState{}, err
 	}
-	var err error
+	c := caseState{waits: waits, erased: folder.Erased()}
 	if _, c.held, err = s.Eraser.Held(ctx, id); err != nil {
 		return c, fmt.Errorf("look for a hold: %w", err)
 	}
@@ -280,7 +277,7 @@ func (s *Sweeper) state(ctx context.Context, id string, waits bool) (caseState, 
 			return c, err
 		}
 	}
-	application, err := cases.ConsentingApplication(ctx, s.Cases, id)
+	application, err := folder.ConsentingApplication(ctx)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 	case errors.Is(err, cases.ErrUnreadable), errors.Is(err, store.ErrTooLarge):

@@ -198,21 +198,17 @@ func (h *Handler) causes(ctx context.Context, f casefile.Failure, causes []event
 // giveUp writes the failure and its queue markers, unless another delivery of
 // the same cause has meanwhile had the effect that was given up.
 func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect string) error {
-	err := cases.Alive(ctx, h.Cases, f.Case)
-	if errors.Is(err, cases.ErrErased) {
-		h.Log.InfoContext(ctx, "gave up an erased case", "stage", f.Stage)
-		return nil
-	}
+	folder, err := cases.Look(ctx, h.Cases, f.Case)
 	if err != nil {
 		return err
 	}
-	_, err = h.Cases.Get(ctx, effect, 1<<20)
-	if err == nil {
+	switch {
+	case folder.Erased():
+		h.Log.InfoContext(ctx, "gave up an erased case", "stage", f.Stage)
+		return nil
+	case folder.Has(effect):
 		h.Log.InfoContext(ctx, "gave up, but done by another delivery", "stage", f.Stage)
 		return nil
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("look for the effect: %w", err)
 	}
 
 	body, err := cases.Encode(f)
@@ -224,7 +220,7 @@ func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect 
 		return fmt.Errorf("write failure: %w", err)
 	}
 	var sumCents int64
-	application, err := cases.LatestApplication(ctx, h.Cases, f.Case)
+	application, err := folder.LatestApplication(ctx)
 	switch {
 	case err == nil:
 		sumCents = application.Object.Facts.SumCents

@@ -113,7 +113,13 @@ func (h *Handler) create(ctx context.Context, r *request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	status, err := h.statusOf(ctx, id)
+	v := &caseView{id: id, application: stored.Object}
+	if stored.Object.Salt != a.Salt { // not written just now: the case may have come further
+		if v, err = h.look(ctx, id); err != nil {
+			return answer{}, err
+		}
+	}
+	status, err := v.body(h.Now())
 	return answer{Status: http.StatusCreated, Body: created{id, h.Keys.Secret(id), status}}, err
 }
 

@@ -41,16 +41,12 @@ type consentBody struct {
 }
 
 func (h *Handler) status(ctx context.Context, r *request) (answer, error) {
-	s, err := h.statusOf(ctx, r.id)
-	return answer{Status: http.StatusOK, Body: s}, err
-}
-
-func (h *Handler) statusOf(ctx context.Context, id string) (statusBody, error) {
-	v, err := h.look(ctx, id)
+	v, err := h.look(ctx, r.id)
 	if err != nil {
-		return statusBody{}, err
+		return answer{}, err
 	}
-	return v.body(h.Now())
+	s, err := v.body(h.Now())
+	return answer{Status: http.StatusOK, Body: s}, err
 }
 
 func (v *caseView) body(now time.Time) (statusBody, error) {

@@ -131,21 +131,25 @@ func (h *Handler) handle(ctx context.Context, m Estimator, p event.Photo) (resul
 		return casefile.Result{}, event.ErrForeign
 	}
 
-	if err := cases.Alive(ctx, h.Cases, p.Case); err != nil {
+	folder, err := cases.Look(ctx, h.Cases, p.Case)
+	if err != nil {
 		return casefile.Result{}, err
+	}
+	if folder.Erased() {
+		return casefile.Result{}, cases.ErrErased
 	}
 
 	// A second delivery finds the first one's estimate.
 	key := casefile.EstimateKey(p.Case, p.N)
-	standing, err := cases.Read[casefile.Estimate](ctx, h.Cases, key)
-	if err == nil {
+	if folder.Has(key) {
+		standing, err := cases.Read[casefile.Estimate](ctx, h.Cases, key)
+		if err != nil {
+			return casefile.Result{}, fmt.Errorf("read estimate: %w", err)
+		}
 		return standing.Object, errIfErased(standing.Erased)
 	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return casefile.Result{}, fmt.Errorf("read estimate: %w", err)
-	}
 
-	estimate, err := h.estimate(ctx, m, p)
+	estimate, err := h.estimate(ctx, m, p, folder)
 	if err != nil {
 		return casefile.Result{}, err
 	}
@@ -190,7 +194,7 @@ func errIfErased(erased bool) error {
 
 // estimate reads the photo if that is allowed. What the customer can mend
 // becomes a coded refusal, everything else an error, to be tried again.
-func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (casefile.Estimate, error) {
+func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo, folder cases.Folder) (casefile.Estimate, error) {
 	started := h.Now()
 	e := casefile.Estimate{
 		Schema:   casefile.Schema,
@@ -204,7 +208,7 @@ func (h *Handler) estimate(ctx context.Context, m Estimator, p event.Photo) (cas
 		Time:     started.UTC(),
 	}
 
-	application, err := cases.ConsentingApplication(ctx, h.Cases, p.Case)
+	application, err := folder.ConsentingApplication(ctx)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return refuse(e, reason.NoConsent), nil

@@ -136,17 +136,23 @@ func (h *Handler) handle(ctx context.Context, c event.Cause) (outcome Outcome, e
 		return outcome, nil // the customer is asked for another photo
 	}
 
-	if err := cases.Alive(ctx, h.Cases, c.Case); err != nil {
+	folder, err := cases.Look(ctx, h.Cases, c.Case)
+	if err != nil {
 		return Outcome{}, err
 	}
-	application, err := cases.LatestApplication(ctx, h.Cases, c.Case)
+	if folder.Erased() {
+		return Outcome{}, cases.ErrErased
+	}
+	application, err := folder.LatestApplication(ctx)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("read application: %w", err)
 	}
 	key := casefile.QuoteKey(c.Case, c.Cause)
-	stored, err := cases.Read[casefile.Quote](ctx, h.Cases, key)
-	if errors.Is(err, store.ErrNotFound) {
-		stored, err = h.write(ctx, c, key, application)
+	var stored cases.Stored[casefile.Quote]
+	if folder.Has(key) {
+		stored, err = cases.Read[casefile.Quote](ctx, h.Cases, key)
+	} else {
+		stored, err = h.write(ctx, c, folder, application)
 	}
 	if err != nil {
 		return Outcome{}, err
@@ -211,8 +217,8 @@ func errIfErased(erased bool) error {
 
 // write computes the quote and stores it, or returns the one that another
 // delivery stored first.
-func (h *Handler) write(ctx context.Context, c event.Cause, key string, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
-	quote, err := h.compute(ctx, c, application)
+func (h *Handler) write(ctx context.Context, c event.Cause, folder cases.Folder, application cases.Stored[casefile.Application]) (cases.Stored[casefile.Quote], error) {
+	quote, err := h.compute(ctx, c, folder, application)
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, err
 	}
@@ -220,7 +226,7 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, err
 	}
-	stored, err := cases.WriteOnce[casefile.Quote](ctx, h.Cases, key, body)
+	stored, err := cases.WriteOnce[casefile.Quote](ctx, h.Cases, casefile.QuoteKey(c.Case, c.Cause), body)
 	if err != nil {
 		return cases.Stored[casefile.Quote]{}, fmt.Errorf("write quote: %w", err)
 	}
@@ -228,7 +234,7 @@ func (h *Handler) write(ctx context.Context, c event.Cause, key string, applicat
 }
 
 // compute computes the quote from what is stored.
-func (h *Handler) compute(ctx context.Context, c event.Cause, application cases.Stored[casefile.Application]) (casefile.Quote, error) {
+func (h *Handler) compute(ctx context.Context, c event.Cause, folder cases.Folder, application cases.Stored[casefile.Application]) (casefile.Quote, error) {
 	now := h.Now().UTC()
 	in := Input{
 		Case: c.Case, Cause: c.Cause,
@@ -238,7 +244,8 @@ func (h *Handler) compute(ctx context.Context, c event.Cause, application cases.
 		Inputs:        casefile.Inputs{Application: application.Key},
 		Hashes:        casefile.Hashes{Application: application.Hash, Code: h.Version},
 	}
-	if kind, _, _ := casefile.ParseCause(c.Cause); kind == "decision" {
+	kind, _, _ := casefile.ParseCause(c.Cause)
+	if kind == "decision" {
 		// A person has looked, so that a stop does not keep it back.
 		if err := h.decision(ctx, c, &in); err != nil {
 			return casefile.Quote{}, err
@@ -250,20 +257,25 @@ func (h *Handler) compute(ctx context.Context, c event.Cause, application cases.
 		return quote, seen(ctx, h.Cases, &in, &quote)
 	}
 
-	estimate, ok, err := h.estimate(ctx, c)
+	estimate, ok, err := h.estimate(ctx, c, folder)
 	if err != nil {
 		return casefile.Quote{}, fmt.Errorf("read estimate: %w", err)
 	}
 	if ok {
 		in.useEstimate(estimate)
-		if err := h.useDuplicates(ctx, &in, estimate.Object.N); err != nil {
-			return casefile.Quote{}, err
+		// Duplicates are written before the estimate. A photo's own estimate stood
+		// before the case was listed, so that these are listed too. Another may have
+		// come while it was, so that they are asked for.
+		if n := estimate.Object.N; kind != "photo" || folder.Has(casefile.DuplicatesKey(c.Case, n)) {
+			if err := h.useDuplicates(ctx, &in, n); err != nil {
+				return casefile.Quote{}, err
+			}
 		}
 	}
 	if !h.ValuationDate.IsZero() {
 		in.ValuationDate = h.ValuationDate
 	}
-	if in.Replaces, err = h.latestQuote(ctx, c.Case); err != nil {
+	if in.Replaces, err = h.latestQuote(ctx, folder.Under(casefile.QuotesPrefix(c.Case))); err != nil {
 		return casefile.Quote{}, err
 	}
 	quote, err := ComputeOrRefer(h.Book, in)
@@ -305,12 +317,9 @@ func (h *Handler) useDuplicates(ctx context.Context, in *Input, n int) error {
 	return nil
 }
 
-// latestQuote returns the name of the case's newest quote, "" where it has none.
-func (h *Handler) latestQuote(ctx context.Context, id string) (string, error) {
-	keys, err := h.Cases.List(ctx, casefile.QuotesPrefix(id))
-	if err != nil {
-		return "", fmt.Errorf("list quotes: %w", err)
-	}
+// latestQuote returns the name of the newest of a case's quotes, "" where it has
+// none.
+func (h *Handler) latestQuote(ctx context.Context, keys []string) (string, error) {
 	var latest string
 	var at time.Time
 	for _, key := range keys {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -410,5 +411,28 @@ func TestHandleBatch(t *testing.T) {
 	w.get(t, casefile.QuoteKey(caseID, "photo-0001"))
 	if keys, _ := w.cases.List(t.Context(), casefile.QuotesPrefix(refused)); len(keys) > 0 {
 		t.Errorf("a refused photo has quotes %q", keys)
+	}
+}
+
+// torn is a store whose listing was made while predict wrote: it passed the name
+// of the duplicates before they were written, and that of the estimate after.
+type torn struct{ *store.Memory }
+
+func (s torn) List(ctx context.Context, prefix string) ([]string, error) {
+	keys, err := s.Memory.List(ctx, prefix)
+	return slices.DeleteFunc(keys, func(key string) bool { return strings.HasSuffix(key, "/duplicates.json") }), err
+}
+
+// TestHandleTornListing corrects a fact while a photo of the case is read that
+// was sent with another case: an estimate that is seen is seen with its
+// duplicates.
+func TestHandleTornListing(t *testing.T) {
+	w := newWorld(t)
+	w.apply(t, caseID, goodFacts)
+	w.put(t, casefile.DuplicatesKey(caseID, 1), casefile.Duplicates{Schema: 1, Case: caseID, N: 1, Of: []casefile.Duplicate{{Case: "another0", N: 1, Kind: casefile.SameFile}}})
+	w.Handler.Cases = torn{w.cases}
+	answer, err := w.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0001", Code: reason.OK}}})
+	if err != nil || answer.Quotes[0].Decision != underwriting.Refer {
+		t.Errorf("%+v, %v, want a referral", answer, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/agequote/agequote/internal/browser"
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
+	"github.com/agequote/agequote/internal/local/ownfile"
 	"github.com/agequote/agequote/internal/upload"
 )
 
@@ -98,10 +99,7 @@ func (s *site) apply(t *testing.T, age, sumUnits int, photo []byte) customer {
 	var made struct{ Case, Secret string }
 	call(t, "POST", s.onboard+"/applications", "", map[string]any{"facts": facts, "consent": terms.Consent}, &made, http.StatusCreated)
 	c := customer{api: s.onboard + "/applications/" + made.Case, id: made.Case, secret: made.Secret}
-	// A comment behind the start of the JPEG: each customer sends a file of his
-	// own, else the cases are referred as duplicates.
-	comment := append([]byte{0xff, 0xfe, 0, byte(2 + len(c.id))}, c.id...)
-	photo = slices.Concat(photo[:2], comment, photo[2:])
+	photo = ownfile.Of(photo, c.id)
 
 	var form struct {
 		URL    string
