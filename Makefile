@@ -297,7 +297,7 @@ bench-seed: onnxruntime pjrt $(TORCH)/ready ## the seed recipe at a size for two
 	'$(TORCH)/bin/python' training/bench/torch_fit.py --recipe training/recipes/seed-small.yaml --run build/runs/seed-small
 
 # Each takes turns within one run, and writes its table into docs/benchmarks.md.
-.PHONY: bench-side-by-side bench-budget bench-int8
+.PHONY: bench-side-by-side bench-budget bench-hostile bench-int8
 ROUNDS ?= 7
 bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, Python on ONNX Runtime and PyTorch by turns; then docs/cost.md; 2 GB of wheels
 	go run ./bench/sidebyside --onnx '$(BENCH_ONNX)/bin/python' --torch '$(BENCH_TORCH)/bin/python' --rounds $(ROUNDS)
@@ -306,6 +306,11 @@ bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, 
 
 bench-budget: onnxruntime ## where each millisecond of a photo goes
 	go run ./bench/budget
+
+bench-hostile: onnxruntime ## hostile pictures at the limits: answer, time and memory of each
+	@mkdir -p build
+	go build -o build/hostile ./bench/hostile
+	build/hostile
 
 bench-int8: build $(BENCH_INT8)/ready ## the age network in 8 bits, after `make train`: error and coverage on its validation photos in FACES, time by turns
 	'$(BENCH_INT8)/bin/python' training/bench/int8.py --package models --labels build/runs/$(RECIPE)/train.tsv --images '$(FACES)' --out build/int8
