@@ -341,7 +341,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(withEXIF(encodeJPEG(f, small), exif(6, 8)))
 	f.Add(jpegHeader(0xc2, 32, 32, 3))
 	f.Add([]byte("RIFF\x20\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\xff\x00\x00"))
-	limits := face.DefaultLimits
+	limits := face.Limits{Bytes: 1 << 16, Pixels: 1 << 18, DecodedBytes: 1 << 20, ScanPixels: 1 << 21, Chunks: 100, MinSide: 1}
+	for _, p := range hostile.Pictures(limits, encodeJPEG(f, image.NewGray(image.Rect(0, 0, 160, 160)))) {
+		f.Add(p.Make())
+	}
+	limits = face.DefaultLimits
 	limits.MinSide, limits.Pixels = 1, 1<<20
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if len(file) > 1<<16 {
