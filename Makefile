@@ -296,7 +296,7 @@ bench-seed: onnxruntime pjrt $(TORCH)/ready ## the seed recipe at a size for two
 	'$(TORCH)/bin/python' training/bench/torch_fit.py --recipe training/recipes/seed-small.yaml --run build/runs/seed-small
 
 # Each takes turns within one run, and writes its table into docs/benchmarks.md.
-.PHONY: bench-side-by-side bench-budget bench-smaller
+.PHONY: bench-side-by-side bench-budget bench-hostile bench-smaller
 bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, Python on ONNX Runtime and PyTorch by turns; then docs/cost.md; 2 GB of wheels
 	go run ./bench/sidebyside --onnx '$(BENCH_ONNX)/bin/python' --torch '$(BENCH_TORCH)/bin/python' --rounds $(or $(ROUNDS),7)
 	go test ./bench/cost -run "^TestDoc$$" -count 1 -update
@@ -304,6 +304,11 @@ bench-side-by-side: build $(BENCH_ONNX)/ready $(BENCH_TORCH)/ready ## agequote, 
 
 bench-budget: onnxruntime ## where each millisecond of a photo goes
 	go run ./bench/budget
+
+bench-hostile: onnxruntime ## hostile pictures at the limits: answer, time and memory of each
+	@mkdir -p build
+	go build -o build/hostile ./bench/hostile
+	build/hostile
 
 bench-smaller: build $(BENCH_SMALLER)/ready ## smaller networks, after `make train`: error and coverage on its validation photos in FACES, time by turns
 	'$(BENCH_SMALLER)/bin/python' training/bench/smaller.py --package models --agequote bin/agequote --train build/runs/$(RECIPE)/train.tsv \

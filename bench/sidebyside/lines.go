@@ -72,7 +72,7 @@ func (l *lines) Answer(ctx context.Context, p report.Photo) error {
 		if err != nil {
 			return err
 		}
-		l.peak = max(l.peak, maxResident(c.ProcessState))
+		l.peak = max(l.peak, report.MaxResident(c.ProcessState))
 		answer = string(b)
 	} else {
 		if _, err := fmt.Fprintln(l.in, p.Path); err != nil {

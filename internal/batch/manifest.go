@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/agequote/agequote/internal/casefile"
@@ -153,6 +154,9 @@ func (m *Reader) setHeader(fields []string) error {
 		if name == "" {
 			return fmt.Errorf("read manifest: column %d has no name", i+1)
 		}
+		if formula(name) {
+			return fmt.Errorf("read manifest: column %q begins as a formula does", name)
+		}
 		m.columns[name] = i
 		m.header = append(m.header, name)
 		if !slices.Contains(known, name) {
@@ -266,7 +270,7 @@ func (m *Reader) fill(item *Item, line []byte, tooLong bool) {
 	item.Case, item.Photo = p.text("case"), p.text("photo")
 	item.Facts, item.Consent = p.facts(), p.consent()
 	for _, i := range m.groups {
-		if words := strings.Fields(fields[i]); len(words) > 0 { // a row joins groups by spaces
+		if words := strings.Fields(withoutQuote(fields[i])); len(words) > 0 { // a row joins groups by spaces
 			item.Groups = append(item.Groups, strings.ReplaceAll(m.header[i], " ", "_")+"="+strings.Join(words, "_"))
 		}
 	}
@@ -296,7 +300,7 @@ func (m *Reader) first(id string) bool {
 // validPath tells whether a path stays below its folder on every system.
 func validPath(p string) bool {
 	return p != "" && len(p) <= maxPath && path.Clean(p) == p && !path.IsAbs(p) && p != ".." && p != "." &&
-		!strings.HasPrefix(p, "../") && !strings.ContainsAny(p, "\\\x00") && !strings.Contains(p, ":")
+		!strings.HasPrefix(p, "../") && !strings.ContainsAny(p, `\:`) && !strings.ContainsFunc(p, unicode.IsControl)
 }
 
 // parser reads the fields of one line, and keeps the first problem.
@@ -311,7 +315,7 @@ func (p *parser) text(column string) string {
 	if !ok {
 		return ""
 	}
-	value := strings.TrimSpace(p.fields[i])
+	value := strings.TrimSpace(withoutQuote(p.fields[i]))
 	if len(value) > maxField {
 		p.bad(column, "give at most %d bytes", maxField)
 		return ""

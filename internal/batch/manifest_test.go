@@ -89,6 +89,7 @@ func TestReaderProblems(t *testing.T) {
 		{"photo outside", strings.Replace(good, "customer1,1.jpg", "customer2,../1.jpg", 1), batch.BadRow},
 		{"photo outside by a detour", strings.Replace(good, "customer1,1.jpg", "customer2,a/../../1.jpg", 1), batch.BadRow},
 		{"absolute photo", strings.Replace(good, "customer1,1.jpg", "customer2,/etc/passwd", 1), batch.BadRow},
+		{"photo with a control character", strings.Replace(good, "customer1,1.jpg", "customer2,\x1b[2J.jpg", 1), batch.BadRow},
 		{"no photo", strings.Replace(good, "customer1,1.jpg", "customer2,", 1), batch.BadRow},
 		{"age in words", strings.Replace(good, "customer1,1.jpg,40", "customer2,1.jpg,forty", 1), batch.BadRow},
 		{"age without end", strings.Replace(good, "customer1,1.jpg,40", "customer2,1.jpg,Inf", 1), batch.BadRow},
@@ -122,6 +123,7 @@ func TestReaderHeader(t *testing.T) {
 		"a column twice":  "case,photo,sum,term,market,case\n",
 		"no name":         "case,photo,sum,term,market,\n",
 		"semicolons":      "case;photo;sum;term;market\n",
+		"a formula":       "case,photo,sum,term,market,=cmd|' /C calc'!A0\n",
 		"a column misses": "case,photo,sum,term\n",
 		"too long":        "case,photo,sum,term,market," + strings.Repeat("x", batch.MaxLine) + "\n",
 	} {

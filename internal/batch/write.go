@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
@@ -90,7 +91,7 @@ func field(v reflect.Value) string {
 	case reflect.Float64:
 		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
 	default:
-		return v.String()
+		return withQuote(v.String())
 	}
 }
 
@@ -110,8 +111,35 @@ func (t *Table) Close() error {
 	return nil
 }
 
+// formula tells whether a spreadsheet takes a field for one, and runs it. A
+// number is none.
+func formula(field string) bool {
+	if field == "" || !strings.ContainsRune("=+-@\t", rune(field[0])) {
+		return false
+	}
+	_, err := strconv.ParseFloat(field, 64)
+	return err != nil
+}
+
+// withQuote keeps a spreadsheet from running what the manifest's line held, by a
+// quote before it, which withoutQuote takes away when the table is run again.
+func withQuote(field string) string {
+	if formula(field) {
+		return "'" + field
+	}
+	return field
+}
+
+func withoutQuote(field string) string {
+	if rest, ok := strings.CutPrefix(field, "'"); ok && formula(rest) {
+		return rest
+	}
+	return field
+}
+
 // Failures writes the failures table: the manifest's rows that failed, with
-// code, stage, tries and message. It is itself a manifest for another run.
+// code, stage, tries and message. It is itself a manifest for another run, and a
+// field that a spreadsheet would run has a quote before it.
 type Failures struct {
 	csv    *csv.Writer
 	header []string
@@ -142,11 +170,11 @@ func (f *Failures) Write(item Item, r Row) error {
 	for _, i := range f.keep {
 		value := "" // of a line that could not be parted into fields
 		if item.Fields != nil {
-			value = item.Fields[i]
+			value = withQuote(item.Fields[i])
 		}
 		record = append(record, value)
 	}
-	record = append(record, strconv.Itoa(r.Row), r.Code, r.Stage, strconv.Itoa(r.Tries), r.Message, item.Raw)
+	record = append(record, strconv.Itoa(r.Row), r.Code, r.Stage, strconv.Itoa(r.Tries), r.Message, withQuote(item.Raw))
 	if err := f.csv.Write(record); err != nil {
 		return fmt.Errorf("write failures: %w", err)
 	}

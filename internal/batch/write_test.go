@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestTable(t *testing.T) {
 	age, cents := 41.25, int64(12345)
 	rows := []batch.Row{
 		{Row: 2, Case: "customer0", Photo: "a, \"b\".jpg", Outcome: batch.Quoted, Code: "ok", Age: &age, GrossCents: &cents, MS: 31},
-		{Row: 3, Outcome: batch.Failed, Code: string(batch.BadRow), Message: "The line is not UTF-8 text."},
+		{Row: 3, Photo: "=1+1.jpg", Outcome: batch.Failed, Code: string(batch.BadRow), Message: "The line is not UTF-8 text."},
 	}
 	var text, columns bytes.Buffer
 	table, err := batch.NewTable(&text, &columns)
@@ -45,6 +46,9 @@ func TestTable(t *testing.T) {
 	if err != nil || len(records) != 3 {
 		t.Fatalf("CSV: %d records, %v", len(records), err)
 	}
+	if !slices.Contains(records[2], "'=1+1.jpg") {
+		t.Errorf("CSV: %q begins with what a spreadsheet runs", records[2])
+	}
 	byName := map[string]string{}
 	for i, name := range records[0] {
 		byName[name] = records[1][i]
@@ -52,6 +56,55 @@ func TestTable(t *testing.T) {
 	for name, want := range map[string]string{"case": "customer0", "photo": rows[0].Photo, "age": "41.25", "low": "", "gross_annual_cents": "12345", "outcome": "quoted"} {
 		if byName[name] != want {
 			t.Errorf("CSV: %s is %q, want %q", name, byName[name], want)
+		}
+	}
+}
+
+// TestFailuresHoldNoFormulas has lines that a spreadsheet would run, and looks
+// for what the table makes of them. A number stays one, and what is run again is
+// what the manifest held.
+func TestFailuresHoldNoFormulas(t *testing.T) {
+	text := header + ",race\n" +
+		"=cmd|' /C calc'!A0,@x.jpg,-40,male,180,80,never,1000,10,US,,,+race\n" +
+		"customer2,@x.jpg,-40,male,180,80,never,1000,10,US,,,+race\n" +
+		"=HYPERLINK(\"http\n"
+	for range 2 {
+		r, err := batch.NewReader(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		f, err := batch.NewFailures(&out, r.Header())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			item, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if item.Case == "customer2" && (item.Photo != "@x.jpg" || *item.Facts.Age != -40 || item.Groups[0] != "race=+race") {
+				t.Errorf("read as %+v", item)
+			}
+			if err := f.Write(item, batch.Row{Row: item.Row, Outcome: batch.Failed}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		first := text
+		text = out.String()
+		records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, record := range records {
+			for _, field := range record {
+				if field != "-40" && strings.IndexAny(field, "=+-@") == 0 {
+					t.Errorf("field %q of the failures of\n%s", field, first)
+				}
+			}
 		}
 	}
 }

@@ -190,6 +190,24 @@ func TestReadLabels(t *testing.T) {
 	}
 }
 
+// FuzzReadLabels looks for labels that crash, or have an age that nobody has.
+func FuzzReadLabels(f *testing.F) {
+	f.Add("sex\tfile\tage\tperson\nmale\ta.jpg\t42\tp1\n\tb.jpg\t7\t\n")
+	f.Add("file\tage\nx\tNaN\n")
+	f.Add("file\tage\tage\n\"x\n\t1\t2\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		labels, err := evaluation.ReadLabels(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for _, l := range labels {
+			if !(l.Age >= 0 && l.Age <= age.Oldest) || l.Groups == nil {
+				t.Errorf("label %+v", l)
+			}
+		}
+	})
+}
+
 func TestReadLabelsRefuses(t *testing.T) {
 	for labels, want := range map[string]string{
 		"":                              "header",

@@ -3,6 +3,7 @@ package event_test
 import (
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,11 +64,39 @@ func TestPredictRefuses(t *testing.T) {
 		"a word for a number":             `{"items":[{"case":"customer0","n":"one","key":"uploads/customer0/0001"}]}`,
 		"another case's photo of a batch": `{"items":[{"case":"customer0","key":"batch-uploads/customer1/0001"}]}`,
 		"negative number":                 `{"items":[{"case":"customer0","n":-1,"key":"uploads/customer0/0001"}]}`,
+		"another number of the case":      `{"items":[{"case":"customer0","n":2,"key":"uploads/customer0/0001"}]}`,
+		"what is no photo":                `{"items":[{"case":"customer0","key":"cases/customer0/application/0001.json"}]}`,
+		"a path out of the folder":        `{"items":[{"case":"customer0","key":"uploads/customer0/../customer1/0001"}]}`,
+		"a path in escapes":               `{"items":[{"case":"customer0","key":"uploads/customer0/%2e%2e/customer1/0001"}]}`,
+		"digits of another script":        `{"items":[{"case":"customer0","key":"uploads/customer0/\u0660\u0660\u0660\u0661"}]}`,
+		"a line break":                    `{"items":[{"case":"customer0","key":"uploads/customer0/0001\n"}]}`,
+		"a very long key":                 `{"items":[{"case":"customer0","key":"uploads/` + strings.Repeat("x", 1<<20) + `/0001"}]}`,
+		"one forged among good ones":      `{"items":[{"case":"customer0","key":"uploads/customer0/0001"},{"case":"customer0","key":"uploads/customer1/0001"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var e event.Predict
 			if err := json.Unmarshal([]byte(text), &e); err == nil {
 				t.Errorf("took %s as %+v", text, e)
+			}
+		})
+	}
+}
+
+// TestPredictLeavesOut has S3 report objects that are no photo of a case.
+func TestPredictLeavesOut(t *testing.T) {
+	for name, key := range map[string]string{
+		"a path":               "uploads/customer0/../customer1/0001",
+		"a path in escapes":    "uploads/%252e%252e/customer1/0001",
+		"an escaped line":      "uploads/customer0/0001%0a",
+		"no number":            "uploads/customer0/0000",
+		"another's folder":     "other/customer0/0001",
+		"escapes that are bad": "uploads/customer0/%zz",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var e event.Predict
+			text := `{"Records":[{"eventName":"ObjectCreated:Post","s3":{"bucket":{"name":"b"},"object":{"key":"` + key + `"}}}]}`
+			if err := json.Unmarshal([]byte(text), &e); err == nil && len(e.Photos) > 0 {
+				t.Errorf("took %+v", e.Photos)
 			}
 		})
 	}
@@ -88,7 +117,7 @@ func FuzzPredict(f *testing.F) {
 			return
 		}
 		for _, p := range e.Photos {
-			if !casefile.ValidID(p.Case) || p.N < 1 {
+			if id, n, ok := casefile.ParseUploadKey(p.Key); !ok || id != p.Case || n != p.N {
 				t.Errorf("photo %+v", p)
 			}
 		}

@@ -60,7 +60,8 @@ var ErrForeign = errors.New("event names a photo outside the uploads of a case")
 
 // UnmarshalJSON reads an event's photos. Objects whose names are not those of a
 // case's photos are left out: a notification or a listing names no more than
-// their prefix. An item names its case, and is refused with ErrForeign.
+// their prefix. An item names its case, and the whole event is refused with
+// ErrForeign where its photo is not that case's.
 func (e *Predict) UnmarshalJSON(b []byte) error {
 	var shape struct {
 		Event   string                 // "s3:TestEvent": sent once, when the notification is set up
@@ -88,13 +89,11 @@ func (e *Predict) UnmarshalJSON(b []byte) error {
 		e.Photos = append(e.Photos, Photo{Case: id, N: n, Bucket: r.S3.Bucket.Name, Key: r.S3.Object.URLDecodedKey, Version: r.S3.Object.VersionID})
 	}
 	for _, i := range shape.Items {
-		if !casefile.ValidID(i.Case) || i.N < 0 || i.Key == "" {
-			return ErrForeign
+		id, n, ok := casefile.ParseUploadKey(i.Key)
+		if !ok || id != i.Case || i.N < 0 || max(int(i.N), 1) != n {
+			return ErrForeign // another case's photo, or under another number
 		}
-		if id, _, ok := casefile.ParseUploadKey(i.Key); ok && id != i.Case {
-			return ErrForeign // another case's photo
-		}
-		e.Photos = append(e.Photos, Photo{Case: i.Case, N: max(int(i.N), 1), Bucket: i.Bucket, Key: i.Key, Version: i.Version, Batch: shape.Batch.ID})
+		e.Photos = append(e.Photos, Photo{Case: id, N: n, Bucket: i.Bucket, Key: i.Key, Version: i.Version, Batch: shape.Batch.ID})
 	}
 	for _, o := range shape.Objects {
 		if id, n, ok := casefile.ParseUploadKey(o.Key); ok {

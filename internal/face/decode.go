@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"image/png"
 	"io"
@@ -22,8 +23,9 @@ import (
 type Limits struct {
 	Bytes        int // of the file
 	Pixels       int // width x height
-	DecodedBytes int // memory that the decoder will ask for
+	DecodedBytes int // memory that the decoder will ask for; more is counted where it is slow
 	ScanPixels   int // pixels x scans of a JPEG: what a progressive bomb multiplies
+	Chunks       int // of a PNG: the decoder takes 4 KB for each
 	MinSide      int // shorter side, in pixels
 }
 
@@ -33,6 +35,7 @@ var DefaultLimits = Limits{
 	Pixels:       40_000_000,
 	DecodedBytes: 200_000_000,
 	ScanPixels:   300_000_000,
+	Chunks:       20_000, // encoders write 4 KB and more in one
 	MinSide:      160,
 }
 
@@ -42,6 +45,7 @@ type header struct {
 	width, height int
 	decodedBytes  int // upper bound of the decoder's memory
 	scans         int // of a JPEG; 1 elsewhere
+	chunks        int // of a PNG
 }
 
 // Decode checks and decodes a JPEG, PNG or WebP file, and reads its EXIF
@@ -59,6 +63,7 @@ func Decode(b []byte, limits Limits) (*Picture, error) {
 		return nil, reason.New(reason.NotImage, fmt.Errorf("%s of %dx%d", h.format, h.width, h.height))
 	case h.width > limits.Pixels/h.height,
 		h.decodedBytes > limits.DecodedBytes,
+		h.chunks > limits.Chunks,
 		h.width*h.height > limits.ScanPixels/max(1, h.scans):
 		return nil, reason.New(reason.TooLarge, fmt.Errorf("%s of %dx%d, %d scans", h.format, h.width, h.height, h.scans))
 	case min(h.width, h.height) < limits.MinSide:
@@ -195,13 +200,26 @@ func readPNGHeader(b []byte) (header, error) {
 	}
 	w, h := int(binary.BigEndian.Uint32(b[16:])), int(binary.BigEndian.Uint32(b[20:]))
 	perPixel := 4
-	if depth := b[24]; depth == 16 {
-		perPixel = 8
+	switch depth, alpha := b[24], b[25]&4 != 0; {
+	case depth == 16:
+		perPixel = 12 // 8 of memory, and slow
+	case alpha:
+		perPixel = 6
 	}
 	if interlaced := b[28] != 0; interlaced {
 		perPixel *= 2 // each pass is decoded into an image of its own
 	}
-	return header{format: "png", width: w, height: h, decodedBytes: perPixel * w * h, scans: 1}, nil
+	return header{format: "png", width: w, height: h, decodedBytes: perPixel * w * h, scans: 1, chunks: countChunks(b)}, nil
+}
+
+// countChunks walks a PNG's chunks without reading them.
+func countChunks(b []byte) int {
+	const signature, frame = 8, 12 // around a chunk's data: length, type, checksum
+	n := 0
+	for i := signature; i+frame <= len(b); n++ {
+		i += frame + int(binary.BigEndian.Uint32(b[i:]))
+	}
+	return n
 }
 
 func readWebPHeader(b []byte) (header, error) {
@@ -213,8 +231,14 @@ func readWebPHeader(b []byte) (header, error) {
 	if err != nil {
 		return header{}, decodeError("webp", err)
 	}
-	// The lossless decoder keeps its transforms' copy beside the picture.
-	return header{format: "webp", width: c.Width, height: c.Height, decodedBytes: 8 * c.Width * c.Height, scans: 1}, nil
+	perPixel := 12 // the lossless decoder keeps its transforms' copy beside the picture, and is slow
+	switch {
+	case c.ColorModel == color.NYCbCrAModel:
+		perPixel = 24 // alpha is a lossless picture of its own
+	case string(b[12:16]) == "VP8 ":
+		perPixel = 8 // lossy
+	}
+	return header{format: "webp", width: c.Width, height: c.Height, decodedBytes: perPixel * c.Width * c.Height, scans: 1}, nil
 }
 
 // orientation returns the EXIF orientation, 1 to 8, and 1 where there is none

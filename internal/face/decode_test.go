@@ -7,8 +7,10 @@ import (
 	"hash/crc32"
 	"image"
 	"image/color"
+	"image/draw"
 	"image/jpeg"
 	"image/png"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/agequote/agequote/internal/face"
+	"github.com/agequote/agequote/internal/face/hostile"
 	"github.com/agequote/agequote/internal/reason"
 )
 
@@ -142,6 +145,83 @@ func TestDecodeLargest(t *testing.T) {
 	}
 }
 
+// TestDecodeHostile has a tenth of the limits attacked from all sides; `make
+// bench-hostile` does that with the limits themselves.
+func TestDecodeHostile(t *testing.T) {
+	limits := face.DefaultLimits
+	for _, l := range []*int{&limits.Bytes, &limits.Pixels, &limits.DecodedBytes, &limits.ScanPixels, &limits.Chunks} {
+		*l /= 10
+	}
+	for _, p := range hostile.Pictures(limits, readSelfie(t, "grace_hopper.jpg")) {
+		t.Run(p.Name, func(t *testing.T) {
+			file := p.Make()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			started := time.Now()
+			pic, err := face.Decode(file, limits)
+			took := time.Since(started)
+			runtime.ReadMemStats(&after)
+			if got := reason.Of(err); err != nil && got != p.Want || err == nil && p.Want != "" {
+				t.Errorf("Decode = %v, want %q", err, p.Want)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > 50<<20 {
+				t.Errorf("Decode allocated %d MB", used>>20)
+			}
+			if took > time.Second {
+				t.Errorf("Decode took %v", took)
+			}
+			if err != nil {
+				return
+			}
+			w, h := pic.Size()
+			started = time.Now()
+			pic.Region(image.Rect(0, 0, w, h), max(1, max(w, h)/320))
+			if took := time.Since(started); took > time.Second {
+				t.Errorf("Region took %v", took)
+			}
+		})
+	}
+}
+
+// TestRegionIsTheSameForEachKind compares the short ways of the decoders' own
+// kinds of pictures with what any picture goes through.
+func TestRegionIsTheSameForEachKind(t *testing.T) {
+	r := image.Rect(0, 0, 37, 29)
+	palette := color.Palette{color.NRGBA{1, 2, 3, 4}, color.NRGBA{200, 100, 50, 255}, color.NRGBA{9, 9, 9, 0}, color.White}
+	kinds := map[string]draw.Image{
+		"RGBA": image.NewRGBA(r), "NRGBA": image.NewNRGBA(r), "RGBA64": image.NewRGBA64(r), "NRGBA64": image.NewNRGBA64(r),
+		"Gray16": image.NewGray16(r), "CMYK": image.NewCMYK(r), "Paletted": image.NewPaletted(r, palette),
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	any8 := func() uint8 { return [...]uint8{0, 255, uint8(random.Uint32())}[random.IntN(3)] } // clear, opaque and between
+	check := func(name string, img image.Image) {
+		t.Run(name, func(t *testing.T) {
+			for _, f := range []int{1, 3, 10} {
+				got := face.NewPicture(img).Region(r, f)
+				want := face.NewPicture(struct{ image.Image }{img}).Region(r, f)
+				if !bytes.Equal(got.Pix, want.Pix) {
+					t.Errorf("reduced by %d, the pixels differ", f)
+				}
+			}
+		})
+	}
+	for name, img := range kinds {
+		for y := range r.Dy() {
+			for x := range r.Dx() {
+				img.Set(x, y, color.NRGBA{any8(), any8(), any8(), any8()})
+			}
+		}
+		check(name, img)
+	}
+	alpha := image.NewNYCbCrA(r, image.YCbCrSubsampleRatio420)
+	for _, plane := range [][]uint8{alpha.Y, alpha.Cb, alpha.Cr, alpha.A} {
+		for i := range plane {
+			plane[i] = any8()
+		}
+	}
+	check("NYCbCrA", alpha)
+}
+
 // exif is an EXIF block whose one tag is the orientation; next is the offset of
 // the following directory, which a hostile file points at itself.
 func exif(orientation uint16, next uint32) []byte {
@@ -261,7 +341,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add(withEXIF(encodeJPEG(f, small), exif(6, 8)))
 	f.Add(jpegHeader(0xc2, 32, 32, 3))
 	f.Add([]byte("RIFF\x20\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\xff\x00\x00"))
-	limits := face.DefaultLimits
+	limits := face.Limits{Bytes: 1 << 16, Pixels: 1 << 18, DecodedBytes: 1 << 20, ScanPixels: 1 << 21, Chunks: 100, MinSide: 1}
+	for _, p := range hostile.Pictures(limits, encodeJPEG(f, image.NewGray(image.Rect(0, 0, 160, 160)))) {
+		f.Add(p.Make())
+	}
+	limits = face.DefaultLimits
 	limits.MinSide, limits.Pixels = 1, 1<<20
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if len(file) > 1<<16 {

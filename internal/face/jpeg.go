@@ -10,14 +10,15 @@ import (
 
 // JPEG markers (ITU-T T.81, table B.1).
 const (
-	markerSOF0 = 0xc0 // baseline
-	markerSOF2 = 0xc2 // progressive
-	markerDHT  = 0xc4
-	markerJPG  = 0xc8
-	markerDAC  = 0xcc
-	markerRST0 = 0xd0
-	markerEOI  = 0xd9
-	markerSOS  = 0xda
+	markerSOF0  = 0xc0 // baseline
+	markerSOF2  = 0xc2 // progressive
+	markerDHT   = 0xc4
+	markerJPG   = 0xc8
+	markerDAC   = 0xcc
+	markerRST0  = 0xd0
+	markerEOI   = 0xd9
+	markerSOS   = 0xda
+	markerAPP14 = 0xee
 )
 
 // readJPEGHeader walks the file's markers without decoding: it finds the frame
@@ -26,6 +27,8 @@ const (
 func readJPEGHeader(b []byte) (header, error) {
 	h := header{format: "jpeg"}
 	var samples, progressive int // samples: of all components in a 1x1 pixel, times 8
+	var components []byte        // their ids
+	adobe := -1                  // transform of an Adobe segment
 	for i := 2; i+4 <= len(b); {
 		if b[i] != 0xff {
 			i++ // entropy-coded data, or junk that the decoder skips too
@@ -55,6 +58,8 @@ func readJPEGHeader(b []byte) (header, error) {
 		switch {
 		case m == markerSOS:
 			h.scans++
+		case m == markerAPP14 && len(segment) >= 12 && string(segment[:5]) == "Adobe":
+			adobe = int(segment[11])
 		case m >= markerSOF0 && m <= 0xcf && m != markerDHT && m != markerJPG && m != markerDAC:
 			if m > markerSOF2 {
 				return header{}, reason.New(reason.Unsupported, errors.New("jpeg of a rare coding"))
@@ -68,6 +73,7 @@ func readJPEGHeader(b []byte) (header, error) {
 				progressive = 1
 			}
 			samples = samplesPerPixel8(segment)
+			components = componentIDs(segment)
 		}
 		i += 2 + length
 	}
@@ -76,7 +82,23 @@ func readJPEGHeader(b []byte) (header, error) {
 	}
 	// A byte a sample, and in progressive files four more for its coefficient.
 	h.decodedBytes = h.width * h.height / 8 * samples * (1 + 4*progressive)
+	// What is not YCbCr is made of the planes in the end; black is slow besides.
+	switch {
+	case len(components) == 4:
+		h.decodedBytes += 8 * h.width * h.height
+	case len(components) == 3 && (adobe == 0 || string(components) == "RGB"):
+		h.decodedBytes += 4 * h.width * h.height
+	}
 	return h, nil
+}
+
+// componentIDs returns the ids of a frame's components, as far as they are there.
+func componentIDs(sof []byte) []byte {
+	var ids []byte
+	for c := 6; c < len(sof) && len(ids) < int(sof[5]); c += 3 {
+		ids = append(ids, sof[c])
+	}
+	return ids
 }
 
 // samplesPerPixel8 returns eight times the samples that a frame holds per

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,30 @@ func (w *world) put(t *testing.T, key string, object any) {
 	if err := w.cases.PutIfAbsent(t.Context(), key, body); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// FuzzHandle looks for failure records that crash, or write anything but the
+// failure and the marker of a case.
+func FuzzHandle(f *testing.F) {
+	for _, name := range []string{"failure-record.json", "s3-object-created.json", "batch-items.json", "facts-corrected.json", "destination-success.json"} {
+		b, err := os.ReadFile("../../events/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		f.Add([]byte(wrap(string(b))))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		w := newWorld()
+		w.put(t, casefile.ApplicationKey(id, 1), casefile.Application{Facts: underwriting.Facts{SumCents: 25_000_000}})
+		before := w.keys(t)
+		_ = w.giveUp(t, string(b)) // some are refused
+		for _, key := range w.keys(t) {
+			if !slices.Contains(before, key) && !strings.HasPrefix(key, "queue/") && !strings.HasPrefix(key, "cases/") || strings.Contains(key, "..") {
+				t.Errorf("wrote %q", key)
+			}
+		}
+	})
 }
 
 // TestHandlePhoto makes a case for a person of a photo that predict gave up,

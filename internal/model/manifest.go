@@ -168,9 +168,28 @@ func (p *Package) Write(dir string) error {
 	return nil
 }
 
+// maxFile bounds what is read of a file in a folder, in bytes, as a registry does.
+const maxFile = 200 << 20
+
+// readFile reads an ordinary file: a package that somebody sent could link to a
+// device, which never ends.
+func readFile(fsys fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(fsys, name)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported): // a registry, which has objects alone
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no ordinary file", name)
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("%s has %d bytes; %d are allowed", name, info.Size(), maxFile)
+	}
+	return fs.ReadFile(fsys, name)
+}
+
 // ReadPackage reads a package and verifies every file against the manifest.
 func ReadPackage(fsys fs.FS) (*Package, error) {
-	b, err := fs.ReadFile(fsys, ManifestName)
+	b, err := readFile(fsys, ManifestName)
 	if err != nil {
 		return nil, fmt.Errorf("read model package: %w", err)
 	}
@@ -180,7 +199,7 @@ func ReadPackage(fsys fs.FS) (*Package, error) {
 	}
 	p := &Package{Manifest: m, Hash: digest.Of(b), files: map[string][]byte{}}
 	for name, want := range m.Files {
-		content, err := fs.ReadFile(fsys, name)
+		content, err := readFile(fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("read model package: %w", err)
 		}

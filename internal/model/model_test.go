@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -139,6 +140,14 @@ func TestReadPackageRefuses(t *testing.T) {
 		{"file outside the package", func(f fstest.MapFS, m map[string]any) {
 			m["files"].(map[string]any)["../secret"] = "sha256:00"
 		}},
+		{"file at an absolute place", func(f fstest.MapFS, m map[string]any) {
+			m["files"].(map[string]any)["/etc/hostname"] = "sha256:00"
+		}},
+		{"file in a folder", func(f fstest.MapFS, m map[string]any) {
+			m["files"].(map[string]any)["a/card.md"] = m["files"].(map[string]any)["card.md"]
+			f["a/card.md"] = f["card.md"]
+		}},
+		{"the folder itself", func(f fstest.MapFS, m map[string]any) { m["files"].(map[string]any)["."] = "sha256:00" }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -164,6 +173,38 @@ func TestReadPackageRefuses(t *testing.T) {
 				t.Error("ReadPackage took it")
 			}
 		})
+	}
+}
+
+// TestReadPackageTakesOrdinaryFiles puts a link in the place of a file: to a
+// device that never ends, to a file too large for memory, to another file.
+func TestReadPackageTakesOrdinaryFiles(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 1<<40); err != nil {
+		t.Skip(err) // no file of a terabyte of nothing here
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{model.ManifestName, "card.md"} {
+		for _, target := range []string{"/dev/zero", large, secret} {
+			t.Run(name+" to "+filepath.Base(target), func(t *testing.T) {
+				dir := t.TempDir()
+				if err := os.CopyFS(dir, os.DirFS(packageDir)); err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(os.Remove(filepath.Join(dir, name)), os.Symlink(target, filepath.Join(dir, name))); err != nil {
+					t.Skip(err)
+				}
+				if _, err := model.ReadPackage(os.DirFS(dir)); err == nil {
+					t.Error("ReadPackage took it")
+				}
+			})
+		}
 	}
 }
 

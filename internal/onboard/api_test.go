@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,7 +16,7 @@ import (
 	"github.com/agequote/agequote/internal/underwriting"
 )
 
-func loadAPI(t *testing.T) *openapi.API {
+func loadAPI(t testing.TB) *openapi.API {
 	t.Helper()
 	api, err := LoadAPI()
 	if err != nil {
@@ -106,6 +107,78 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDecodeReadsWhatWasChecked: of a name that stands twice the schema sees the
+// last value alone, and so must we.
+func TestDecodeReadsWhatWasChecked(t *testing.T) {
+	const body = `{"facts":{"age":17,"height_cm":170,"weight_kg":65,"tobacco":"never","sum_cents":100,"term_years":20,"market":"US","answers":{"a":true}},` +
+		`"facts":{"height_cm":170,"weight_kg":65,"tobacco":"never","sum_cents":100,"sum_cents":200,"term_years":20,"market":"US","answers":{"b":true}}}`
+	operation := loadAPI(t).Operation("POST /applications/{case}/facts")
+	if bad := operation.Check(&event{}, []byte(body)); len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	var got declared
+	if err := operation.Decode([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := underwriting.Facts{HeightCM: 170, WeightKG: 65, Tobacco: "never", SumCents: 200, TermYears: 20, Market: "US", Answers: map[string]bool{"b": true}}
+	if diff := cmp.Diff(want, got.Facts); diff != "" {
+		t.Errorf("facts (-want +got)\n%s", diff)
+	}
+}
+
+// FuzzBody sends bodies to every operation. What passes the schema is decoded or
+// refused, has no facts that the schema forbids, and no complaint repeats what
+// was sent.
+func FuzzBody(f *testing.F) {
+	api := loadAPI(f)
+	routes := slices.DeleteFunc(api.Routes(), func(r string) bool { return !api.Operation(r).HasBody() })
+	const facts = `{"facts":{"height_cm":170,"weight_kg":65,"tobacco":"never","sum_cents":100,"term_years":20,"market":"US","answers":{"q":true}},` +
+		`"consent":{"version":"2026-11-25","days":30}}`
+	for i := range routes {
+		f.Add(uint8(i), facts)
+		f.Add(uint8(i), `{"age":40}`)
+		f.Add(uint8(i), `{"text":"a person, please"}`)
+		f.Add(uint8(i), `{"type":"image/jpeg","size":10}`)
+		f.Add(uint8(i), strings.Repeat(`{"facts":`, 5000))
+		f.Add(uint8(i), `{"facts":{"age":1e999},"facts":{}}`)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, body string) {
+		operation := api.Operation(routes[int(which)%len(routes)])
+		e := event{Headers: map[string]string{"content-type": "application/json", "idempotency-key": "0123456789012345678901"}, Body: body}
+		b, err := operation.Body(&e)
+		if err != nil {
+			return
+		}
+		bad := operation.Check(&e, b)
+		for _, complaint := range bad {
+			if !knownSentence(complaint.Sentence) {
+				t.Errorf("sentence %q", complaint.Sentence)
+			}
+		}
+		var d declared
+		if len(bad) > 0 || operation.Decode(b, &d) != nil {
+			return
+		}
+		if f := d.Facts; f.SumCents < 0 || f.HeightCM < 0 || f.WeightKG < 0 || f.Age != nil && *f.Age < 0 {
+			t.Errorf("facts %+v", f)
+		}
+		_ = d.Facts.Validate(time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC))
+	})
+}
+
+// knownSentence tells whether a complaint is one of ours, whole.
+func knownSentence(s string) bool {
+	for _, own := range sentences {
+		if s == own {
+			return true
+		}
+	}
+	return slices.Contains([]string{
+		"give it in the form that the interface's description states", "send one JSON object",
+		"send what the interface's description states", "leave out the fields that the interface does not know",
+	}, s)
 }
 
 // TestSentencesAreUnderwritings: a field says the same, whoever finds it wrong.

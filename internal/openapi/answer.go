@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // MaxBody bounds the body of a request, in bytes. The largest is a text of a
@@ -85,11 +88,21 @@ func (o *Operation) Body(e *Event) ([]byte, error) {
 }
 
 // Decode reads a body that fits its schema into a type of ours. The schema
-// takes 20.0 for a whole number, Go does not.
+// takes 20.0 for a whole number, Go does not. Of a name that stands twice the
+// last value counts, as it did when the body was checked.
 func (o *Operation) Decode(b []byte, into any) error { return o.fields.Decode(b, into) }
 
 // Decode is Operation.Decode.
 func (f Fields) Decode(b []byte, into any) error {
+	// encoding/json alone would merge the values of a name that stands twice,
+	// and so read what the schema has not seen.
+	checked, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		return Malformed()
+	}
+	if b, err = json.Marshal(checked); err != nil {
+		return Malformed()
+	}
 	if err := json.Unmarshal(b, into); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -268,6 +269,36 @@ func TestTablesAreSharedAndHashed(t *testing.T) {
 	}
 	if _, err := b.Table(1); !errors.Is(err, rulebook.ErrNoTable) {
 		t.Errorf("Table(1): %v, want ErrNoTable", err)
+	}
+}
+
+// TestLoadRefusesAliasBombs has a few lines stand for 10^10 values, where a file
+// has room for them and where it has not.
+func TestLoadRefusesAliasBombs(t *testing.T) {
+	var bomb strings.Builder
+	bomb.WriteString("a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n")
+	for i := 1; i < 10; i++ {
+		fmt.Fprintf(&bomb, "a%d: &a%d [%s*a%d]\n", i, i, strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9), i-1)
+	}
+	const product = "products/us-term.yaml"
+	own := read(t, product)
+	for name, file := range map[string]string{
+		"before the product": bomb.String() + own,
+		"after it":           own + bomb.String(),
+		"in a field":         bomb.String() + strings.Replace(own, "terms: [10", "terms: [*a9, 10", 1),
+		"an alias of itself": "a: &a [*a]\n" + own,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if _, err := rulebook.Load(with(product, file)); err == nil {
+				t.Error("Load took it")
+			}
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; used > 100<<20 {
+				t.Errorf("Load allocated %d MB", used>>20)
+			}
+		})
 	}
 }
 

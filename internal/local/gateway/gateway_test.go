@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -214,9 +215,16 @@ type form struct {
 // presign makes a form that takes a JPEG of at most 1000 bytes under one key.
 func presign(t *testing.T, c *s3.Client, bucket, key string) form {
 	t.Helper()
+	return presignFor(t, c, bucket, key, time.Minute)
+}
+
+// presignFor is presign with a life of the form's own; below zero it is over.
+func presignFor(t *testing.T, c *s3.Client, bucket, key string, life time.Duration) form {
+	t.Helper()
 	out, err := s3.NewPresignClient(c).PresignPostObject(t.Context(),
 		&s3.PutObjectInput{Bucket: &bucket, Key: &key},
 		func(o *s3.PresignPostOptions) {
+			o.Expires = life
 			o.Conditions = []any{
 				[]any{"content-length-range", 1, 1000},
 				map[string]string{"Content-Type": "image/jpeg"},
@@ -260,6 +268,16 @@ func (f form) post(ctx context.Context, file []byte) (int, error) {
 	return res.StatusCode, res.Body.Close()
 }
 
+// changePolicy changes the text of the policy, and leaves its signature.
+func (f form) changePolicy(t *testing.T, from, to string) {
+	t.Helper()
+	policy, err := base64.StdEncoding.DecodeString(f.fields["policy"])
+	if err != nil || !bytes.Contains(policy, []byte(from)) {
+		t.Fatalf("policy %s, %v", policy, err)
+	}
+	f.fields["policy"] = base64.StdEncoding.EncodeToString(bytes.Replace(policy, []byte(from), []byte(to), 1))
+}
+
 func TestPresignedPost(t *testing.T) {
 	g := start(t, config(t))
 	tests := []struct {
@@ -276,10 +294,26 @@ func TestPresignedPost(t *testing.T) {
 		{"empty", "onboard", nil, 0, http.StatusBadRequest},
 		{"another type", "onboard", func(f form) { f.fields["Content-Type"] = "text/html" }, 1, http.StatusForbidden},
 		{"another key", "onboard", func(f form) { f.fields["key"] = "uploads/c2/0001" }, 1, http.StatusForbidden},
+		{"a path in the key", "onboard", func(f form) { f.fields["key"] = "uploads/c2/../c1/0001" }, 1, http.StatusForbidden},
+		{"the key without a policy", "onboard", func(f form) { delete(f.fields, "policy") }, 1, http.StatusBadRequest},
+		{"a policy for another key", "onboard", func(f form) {
+			f.changePolicy(t, "uploads/c1/", "uploads/c2/")
+			f.fields["key"] = strings.Replace(f.fields["key"], "c1", "c2", 1)
+		}, 1, http.StatusForbidden},
+		{"a policy for more bytes", "onboard", func(f form) { f.changePolicy(t, "1000]", "9999]") }, 1001, http.StatusForbidden},
+		{"a policy for longer", "onboard", func(f form) { f.changePolicy(t, `"expiration":"2`, `"expiration":"3`) }, 1, http.StatusForbidden},
+		{"a field that the policy does not know", "onboard", func(f form) { f.fields["acl"] = "public-read" }, 1, http.StatusForbidden},
+		{"an answer of the form's own", "onboard", func(f form) { f.fields["success_action_redirect"] = "https://example.com/" }, 1, http.StatusForbidden},
 		{"another signature", "onboard", func(f form) { f.fields["X-Amz-Signature"] = strings.Repeat("0", 64) }, 1, http.StatusForbidden},
 	}
 	t.Run("key that the role may not put", func(t *testing.T) {
 		got, err := presign(t, client(t, g, "onboard"), "uploads", "other/c1").post(t.Context(), []byte("x"))
+		if err != nil || got != http.StatusForbidden {
+			t.Errorf("post = %d, %v, want %d", got, err, http.StatusForbidden)
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		got, err := presignFor(t, client(t, g, "onboard"), "uploads", "uploads/c1/0001", -time.Second).post(t.Context(), []byte("x"))
 		if err != nil || got != http.StatusForbidden {
 			t.Errorf("post = %d, %v, want %d", got, err, http.StatusForbidden)
 		}

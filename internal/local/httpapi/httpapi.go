@@ -31,6 +31,7 @@ import (
 // API Gateway's limits, as its documentation of quotas for HTTP APIs states them.
 const (
 	maxBody     = 10 << 20 // bytes of a request
+	maxHeader   = 10_240   // bytes of the request line and headers
 	maxWait     = 30 * time.Second
 	defaultRate = 10_000 // an account's, where the template states none
 )
@@ -102,6 +103,7 @@ func Serve(cfg Config) *Server {
 	s.http = &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    maxHeader - 4096, // net/http adds as much
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn),
 	}
 	go func() {

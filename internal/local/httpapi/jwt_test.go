@@ -36,7 +36,7 @@ func encoded(v any) string {
 }
 
 // signRS256 signs as RFC 7518, section 3.3, says.
-func signRS256(t *testing.T, header, claims object, key *rsa.PrivateKey) string {
+func signRS256(t testing.TB, header, claims object, key *rsa.PrivateKey) string {
 	t.Helper()
 	text := encoded(header) + "." + encoded(claims)
 	sum := sha256.Sum256([]byte(text))
@@ -59,7 +59,7 @@ func publicJWK(id string, key *rsa.PublicKey) object {
 		"n": segment.EncodeToString(key.N.Bytes()), "e": segment.EncodeToString(big.NewInt(int64(key.E)).Bytes())}
 }
 
-func newKey(t *testing.T) *rsa.PrivateKey {
+func newKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -75,7 +75,7 @@ type testIssuer struct {
 	calls atomic.Int32
 }
 
-func startIssuer(t *testing.T, keys ...object) *testIssuer {
+func startIssuer(t testing.TB, keys ...object) *testIssuer {
 	t.Helper()
 	i := &testIssuer{}
 	i.keys.Store(keys)
@@ -162,6 +162,8 @@ func TestJWT(t *testing.T) {
 		{"a changed signature", "/a", "Bearer " + parts[0] + "." + parts[1] + "." + flip(parts[2]), 401, "signature"},
 		{"no signature", "/a", "Bearer " + parts[0] + "." + parts[1] + ".", 401, "signature"},
 		{"an unknown kid", "/a", signed(with(head, "kid", "k2"), claims), 401, "no such key"},
+		{"a kid that is a path", "/a", signed(with(head, "kid", "../../../../dev/null"), claims), 401, "no such key"},
+		{"a kid that is an address", "/a", signed(with(head, "kid", idp.URL+"/keys"), claims), 401, "no such key"},
 		{"no kid", "/a", signed(with(head, "kid", nil), claims), 401, "names no key"},
 		{"a critical header that nobody knows", "/a", signed(with(head, "crit", []string{"x"}, "x", 1), claims), 401, "signature"},
 
@@ -219,9 +221,37 @@ func TestJWT(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a token of more than 10 KB", func(t *testing.T) {
+		response, _ := send(t, "GET", s.Endpoint+"/a", "", "Authorization", signed(head, with(claims, "pad", strings.Repeat("x", 15<<10))))
+		if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("status %d", response.StatusCode)
+		}
+	})
 	t.Run("a preflight needs no token", func(t *testing.T) {
 		if response, _ := send(t, "OPTIONS", s.Endpoint+"/a", "", "Origin", "https://page", "Access-Control-Request-Method", "GET"); response.StatusCode != 204 {
 			t.Errorf("status %d", response.StatusCode)
+		}
+	})
+}
+
+// FuzzJWT changes a good token: whatever is let in says what that one says.
+func FuzzJWT(f *testing.F) {
+	key := newKey(f)
+	idp := startIssuer(f, publicJWK("k1", &key.PublicKey))
+	a := &JWT{Issuer: idp.URL, Audience: []string{"api"}}
+	claims := object{"iss": idp.URL, "aud": "api", "sub": "anna", "exp": jwtNow.Unix() + 60}
+	good := signRS256(f, object{"alg": "RS256", "kid": "k1"}, claims, key)
+	parts := strings.Split(good, ".")
+	f.Add(good)
+	f.Add("Bearer " + good)
+	f.Add(encoded(object{"alg": "none", "kid": "k1"}) + "." + parts[1] + ".")
+	f.Add(parts[0] + "." + encoded(with(claims, "sub", "sam")) + "." + parts[2])
+	f.Add(`{"payload":"` + parts[1] + `","signatures":[{"protected":"` + parts[0] + `","signature":"` + parts[2] + `"}]}`)
+	f.Fuzz(func(t *testing.T, token string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", token)
+		if told, no := a.authorize(r, nil, jwtNow); no == nil && told.Claims["sub"] != "anna" {
+			t.Errorf("let in as %q", told.Claims["sub"])
 		}
 	})
 }
