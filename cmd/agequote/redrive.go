@@ -133,7 +133,8 @@ func (r *redriver) run(ctx context.Context) error {
 }
 
 // redriveCase sends the failures of one case. The marker goes last: a crash
-// before sends the case twice, which does no harm, and never loses it.
+// before sends the case twice, which does no harm, and never loses it. What was
+// sent takes minutes to give up again, so it cannot meet the old marker.
 func (r *redriver) redriveCase(ctx context.Context, id string, markers []string) (int, error) {
 	keys, err := r.cases.List(ctx, "cases/"+id+"/")
 	if err != nil {
@@ -162,12 +163,7 @@ func (r *redriver) redriveCase(ctx context.Context, id string, markers []string)
 	if r.dryRun {
 		return sent, nil
 	}
-	for _, marker := range markers {
-		if err := r.cases.Delete(ctx, marker); err != nil {
-			return sent, err
-		}
-	}
-	return sent, nil
+	return sent, cases.Unmark(ctx, r.cases, markers...)
 }
 
 // failureCause tells which cause the failure object of this name is about; ok

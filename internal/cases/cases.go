@@ -39,6 +39,10 @@ type (
 	lister interface {
 		List(ctx context.Context, prefix string) ([]string, error)
 	}
+	remover interface {
+		Versions(ctx context.Context, prefix string) ([]store.Version, error)
+		DeleteVersion(ctx context.Context, key, version string) error
+	}
 )
 
 // Stored is an object with the name and the hash under which it stands.
@@ -182,6 +186,28 @@ func Mark(ctx context.Context, s putter, markers []string) error {
 	for _, key := range markers {
 		if err := s.PutIfAbsent(ctx, key, nil); err != nil && !errors.Is(err, store.ErrExists) {
 			return fmt.Errorf("write queue marker: %w", err)
+		}
+	}
+	return nil
+}
+
+// Unmark removes queue markers with all their versions; one that is not there is
+// no error. A marker's name tells a case and a sum, and it may have to be written
+// again: when a case fails again, or a senior returns a suggestion. The local S3
+// takes a name that a deletion only hides for one that stands.
+func Unmark(ctx context.Context, s remover, markers ...string) error {
+	for _, key := range markers {
+		versions, err := s.Versions(ctx, key)
+		if err != nil {
+			return fmt.Errorf("look for queue marker: %w", err)
+		}
+		for _, v := range slices.Backward(versions) { // the oldest first, so that none comes to light again
+			if v.Key != key {
+				continue
+			}
+			if err := s.DeleteVersion(ctx, v.Key, v.ID); err != nil {
+				return fmt.Errorf("remove queue marker: %w", err)
+			}
 		}
 	}
 	return nil

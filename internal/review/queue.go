@@ -250,7 +250,7 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 	c, err := Read(ctx, h.Cases, m.id, true)
 	switch {
 	case errors.Is(err, cases.ErrErased), errors.Is(err, ErrNoCase):
-		return nil, h.remove(ctx, m)
+		return nil, cases.Unmark(ctx, h.Cases, m.keys...)
 	case errors.Is(err, cases.ErrUnreadable):
 		// It must neither hide the others nor be hidden.
 		h.Log.ErrorContext(ctx, "case in the queue cannot be read")
@@ -307,22 +307,13 @@ func sampleAsked(c *Case, now time.Time) time.Time {
 	return at
 }
 
-func (h *Handler) remove(ctx context.Context, m marker) error {
-	for _, key := range m.keys {
-		if err := removeMarker(ctx, h.Cases, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // repair brings the markers of a case in line with its objects, and starts the
 // quote again that a decision still waits for: whoever decided may have been
 // stopped between the decision and what follows from it.
 func (h *Handler) repair(ctx context.Context, m marker) error {
 	c, err := Read(ctx, h.Cases, m.id, false)
 	if errors.Is(err, cases.ErrErased) {
-		return h.remove(ctx, m)
+		return cases.Unmark(ctx, h.Cases, m.keys...)
 	}
 	if err != nil {
 		return err

@@ -148,13 +148,11 @@ func (b *Rebuilder) one(ctx context.Context, id string, have []string) (Rebuilt,
 }
 
 func (b *Rebuilder) remove(ctx context.Context, keys []string, out *Rebuilt) error {
-	for _, key := range keys {
-		if !b.DryRun {
-			if err := removeMarker(ctx, b.Cases, key); err != nil {
-				return err
-			}
+	if !b.DryRun {
+		if err := cases.Unmark(ctx, b.Cases, keys...); err != nil {
+			return err
 		}
-		out.Removed++
 	}
+	out.Removed += len(keys)
 	return nil
 }
