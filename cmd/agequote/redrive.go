@@ -180,14 +180,15 @@ func failureCause(key string) (cause string, ok bool) {
 }
 
 // send starts the chain at its beginning: predict finds a standing estimate and
-// passes it on to quote.
+// passes it on to quote. Where the failure does not say where its photo is, quote
+// alone can go on.
 func (r *redriver) send(ctx context.Context, f casefile.Failure, cause string) error {
 	if r.dryRun {
 		return nil
 	}
 	function := r.predict
 	var event any = photoEvent(f.Source)
-	if kind, _, _ := casefile.ParseCause(cause); kind != "photo" {
+	if kind, _, _ := casefile.ParseCause(cause); kind != "photo" || f.Source.Key == "" {
 		function = r.quote
 		event = map[string]any{"schema": casefile.Schema, "case": f.Case, "cause": cause}
 	}

@@ -121,9 +121,12 @@ func applications(ctx context.Context, s lister, id string) ([]string, error) {
 	return keys, nil
 }
 
-// Read returns the object of this name, or store.ErrNotFound.
+// Read returns the object of this name: store.ErrNotFound, ErrUnreadable.
 func Read[T any](ctx context.Context, s getter, key string) (Stored[T], error) {
 	b, err := s.Get(ctx, key, maxObject)
+	if errors.Is(err, store.ErrTooLarge) {
+		return Stored[T]{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
 	if err != nil {
 		return Stored[T]{}, err
 	}

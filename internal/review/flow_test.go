@@ -454,6 +454,35 @@ type lost struct{}
 
 func (lost) InvokeAsync(context.Context, string, []byte) error { return store.ErrDenied }
 
+// TestDamaged: a case whose photo gave up on a damaged estimate stays in the
+// queue, though the estimate is there by its name. One that is damaged and has
+// to be moved shows too, and takes no other with it.
+func TestDamaged(t *testing.T) {
+	o := newOffice(t)
+	const id, moved = "case-0001", "case-0002"
+	at := o.tick()
+	put(t, o.store, casefile.ApplicationKey(id, 1), casefile.Application{Schema: 1, Case: id, N: 1, Time: at, Facts: facts(60)})
+	put(t, o.store, casefile.FailureKey(id, "photo-0001"), casefile.Failure{Schema: 1, Case: id, N: 1, Stage: "predict", Time: at})
+	if err := o.store.PutIfAbsent(t.Context(), casefile.EstimateKey(id, 1), []byte(`{"age":4`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cases.Mark(t.Context(), o.store, casefile.Marker(id, casefile.StateFailed, at, facts(60).SumCents)); err != nil {
+		t.Fatal(err)
+	}
+	o.apply(t, moved, facts(60))
+	if err := o.store.Overwrite(t.Context(), casefile.EstimateKey(moved, 1), []byte(`{`)); err != nil {
+		t.Fatal(err)
+	}
+	o.pass(30 * 24 * time.Hour) // overdue
+	markers := o.markers(t)
+	if ids, _ := o.queued(t, anna); !slices.Equal(ids, []string{id, moved}) {
+		t.Errorf("the queue shows %v", ids)
+	}
+	if left := o.markers(t); !slices.Equal(left, markers) {
+		t.Errorf("markers %v, were %v", left, markers)
+	}
+}
+
 // TestErased: an erased case leaves the queue and answers 410, and its chain
 // still verifies.
 func TestErased(t *testing.T) {

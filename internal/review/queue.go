@@ -252,16 +252,18 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 	case errors.Is(err, cases.ErrErased), errors.Is(err, ErrNoCase):
 		return nil, cases.Unmark(ctx, h.Cases, m.keys...)
 	case errors.Is(err, cases.ErrUnreadable):
-		// It must neither hide the others nor be hidden.
-		h.Log.ErrorContext(ctx, "case in the queue cannot be read")
-		return &entry{Case: m.id, Reasons: []string{"unreadable"}, State: casefile.StateFailed}, nil
+		return h.unreadable(ctx, m), nil
 	case err != nil:
 		return nil, err
 	}
 	now := h.Now()
 	valid := append(c.markers(h.Limits, now), c.sampleMarkers()...)
 	if slices.ContainsFunc(m.keys, func(key string) bool { return !slices.Contains(valid, key) }) {
-		if err := h.repair(ctx, m); err != nil {
+		err := h.repair(ctx, m)
+		if errors.Is(err, cases.ErrUnreadable) { // something of it that its place does not depend on
+			return h.unreadable(ctx, m), nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -279,6 +281,13 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 		return nil, nil
 	}
 	return h.entryOf(c, waits[0], now), nil
+}
+
+// unreadable is how a case shows that cannot be read: it must neither hide the
+// others nor be hidden.
+func (h *Handler) unreadable(ctx context.Context, m marker) *entry {
+	h.Log.ErrorContext(ctx, "case in the queue cannot be read")
+	return &entry{Case: m.id, Reasons: []string{"unreadable"}, State: casefile.StateFailed}
 }
 
 // sampleWait is how a case of the blind sample shows: as one whose customer

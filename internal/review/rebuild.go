@@ -12,7 +12,6 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
-	"github.com/agequote/agequote/internal/store"
 )
 
 // Rebuilder makes the queue anew from the cases: markers that should stand and
@@ -116,7 +115,7 @@ func (b *Rebuilder) one(ctx context.Context, id string, have []string) (Rebuilt,
 	switch {
 	case errors.Is(err, cases.ErrErased), errors.Is(err, ErrNoCase):
 		return out, b.remove(ctx, have, &out)
-	case errors.Is(err, cases.ErrUnreadable), errors.Is(err, store.ErrTooLarge):
+	case errors.Is(err, cases.ErrUnreadable):
 		out.Unreadable = 1
 		return out, nil
 	case err != nil:
