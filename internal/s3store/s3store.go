@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/agequote/agequote/internal/store"
 )
@@ -29,8 +31,27 @@ type Bucket struct {
 	Name   string
 }
 
+// ErrClock says that the clock of this process is wrong.
+var ErrClock = errors.New("the clock is minutes off from S3's")
+
+// maxSkew is how far it may be off.
+const maxSkew = 5 * time.Minute
+
+// checkClock returns ErrClock where S3's answer tells another time than ours.
+// What several processes write of a case is put in order by its times, so one on
+// a wrong clock may not act on what it reads. S3 alone does not keep it off: the
+// SDK finds the difference, and signs by S3's clock.
+func checkClock(m middleware.Metadata) error {
+	theirs, ok := awsmiddleware.GetServerTime(m)
+	ours, okOurs := awsmiddleware.GetResponseAt(m)
+	if ok && okOurs && theirs.Sub(ours).Abs() > maxSkew {
+		return ErrClock
+	}
+	return nil
+}
+
 // Get returns an object of at most limit bytes: store.ErrNotFound,
-// store.ErrTooLarge, store.ErrDenied.
+// store.ErrTooLarge, store.ErrDenied, ErrClock.
 func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
 	return b.GetVersion(ctx, key, "", limit)
 }
@@ -53,6 +74,9 @@ func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int6
 		return nil, fmt.Errorf("get object: %w", err)
 	}
 	defer out.Body.Close()
+	if err := checkClock(out.ResultMetadata); err != nil {
+		return nil, err
+	}
 	// The header spares the transfer, the reader does not trust it.
 	if out.ContentLength != nil && *out.ContentLength > limit {
 		return nil, store.ErrTooLarge
@@ -127,7 +151,7 @@ func contentType(key string) string {
 	return "application/json"
 }
 
-// List returns the names that start with prefix, in order.
+// List returns the names that start with prefix, in order: ErrClock.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
 	pages := s3.NewListObjectsV2Paginator(b.Client, &s3.ListObjectsV2Input{Bucket: &b.Name, Prefix: &prefix})
@@ -135,6 +159,9 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list objects: %w", err)
+		}
+		if err := checkClock(page.ResultMetadata); err != nil {
+			return nil, err
 		}
 		for _, o := range page.Contents {
 			keys = append(keys, aws.ToString(o.Key))
