@@ -167,9 +167,15 @@ func decode[T any](key string, b []byte) (Stored[T], error) {
 		// The decoder's text can hold the object's content, which is personal.
 		return Stored[T]{}, fmt.Errorf("decode stored %T: %w", o.Object, ErrUnreadable)
 	}
-	var mark struct{ Erased *casefile.Erased }
+	var mark struct {
+		Case   string
+		Erased *casefile.Erased
+	}
 	if err := json.Unmarshal(b, &mark); err != nil {
 		return Stored[T]{}, fmt.Errorf("decode mark of erasure: %w", ErrUnreadable)
+	}
+	if rest, ok := strings.CutPrefix(key, "cases/"); ok && mark.Case != "" && !strings.HasPrefix(rest, mark.Case+"/") {
+		return Stored[T]{}, fmt.Errorf("stored %T of another case: %w", o.Object, ErrUnreadable)
 	}
 	o.Erased = mark.Erased != nil
 	return o, nil

@@ -19,6 +19,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 
@@ -59,10 +60,32 @@ func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, erro
 // GetVersion is Get of one version of an object; an empty version is the
 // latest.
 func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error) {
-	in := &s3.GetObjectInput{Bucket: &b.Name, Key: &key}
+	// The SDK holds the bytes against the checksum that S3 keeps, also where the
+	// environment asks for less.
+	in := &s3.GetObjectInput{Bucket: &b.Name, Key: &key, ChecksumMode: types.ChecksumModeEnabled}
 	if version != "" {
 		in.VersionId = &version
 	}
+	for try := 1; ; try++ {
+		body, err := b.read(ctx, in, limit)
+		var broken *brokenBody
+		if !errors.As(err, &broken) || try == reads || ctx.Err() != nil {
+			return body, err
+		}
+	}
+}
+
+// reads is how often an object is asked for whose bytes break off or have
+// another checksum. The SDK tries again only what fails before the bytes.
+const reads = 3
+
+// brokenBody is such an answer.
+type brokenBody struct{ error }
+
+func (b *brokenBody) Unwrap() error { return b.error }
+
+// read asks for an object once.
+func (b *Bucket) read(ctx context.Context, in *s3.GetObjectInput, limit int64) ([]byte, error) {
 	out, err := b.Client.GetObject(ctx, in)
 	if err != nil {
 		switch status(err) {
@@ -83,7 +106,7 @@ func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int6
 	}
 	body, err := io.ReadAll(io.LimitReader(out.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read object: %w", err)
+		return nil, &brokenBody{fmt.Errorf("read object: %w", err)}
 	}
 	if int64(len(body)) > limit {
 		return nil, store.ErrTooLarge

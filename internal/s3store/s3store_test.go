@@ -15,6 +15,37 @@ import (
 	"github.com/agequote/agequote/internal/s3store"
 )
 
+// TestDamage reads an object that comes damaged once, and one that always does:
+// by the checksum, whatever the client is told to check.
+func TestDamage(t *testing.T) {
+	for _, damaged := range []int{1, 99} {
+		asked := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			w.Header().Set("X-Amz-Checksum-Crc32", "y/Q5Jg==") // of 123456789
+			if asked <= damaged {
+				fmt.Fprint(w, "123456780")
+				return
+			}
+			fmt.Fprint(w, "123456789")
+		}))
+		got, err := bucket(server.URL).Get(t.Context(), "key", 1000)
+		if damaged == 1 && (err != nil || string(got) != "123456789") || damaged > 1 && (err == nil || asked > 5) {
+			t.Errorf("damaged %d times: %q, %v, asked %d times", damaged, got, err, asked)
+		}
+		server.Close()
+	}
+}
+
+// bucket is one of this server, by a client that checks as little as it can.
+func bucket(url string) *s3store.Bucket {
+	return &s3store.Bucket{Name: "cases", Client: s3.New(s3.Options{
+		Region: "eu-central-1", BaseEndpoint: aws.String(url), UsePathStyle: true,
+		Credentials:                credentials.NewStaticCredentialsProvider("id", "secret", ""),
+		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
+	})}
+}
+
 // TestClock reads from a server whose clock is another: an instance that is a
 // day off may not read a case, on which it would act.
 func TestClock(t *testing.T) {
@@ -27,10 +58,7 @@ func TestClock(t *testing.T) {
 			w.Header().Set("Content-Type", "application/xml")
 			fmt.Fprint(w, `<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>`)
 		}))
-		b := &s3store.Bucket{Name: "cases", Client: s3.New(s3.Options{
-			Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), UsePathStyle: true,
-			Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
-		})}
+		b := bucket(server.URL)
 		_, err := b.List(t.Context(), "cases/")
 		if !errors.Is(err, tt.want) {
 			t.Errorf("List on a clock %v off = %v, want %v", tt.off, err, tt.want)
