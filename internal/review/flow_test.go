@@ -449,6 +449,39 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// TestUnsealed: while the audit bucket refuses, decisions stand and are quoted,
+// and the queue goes on; afterwards whoever reads it seals them.
+func TestUnsealed(t *testing.T) {
+	for _, action := range []string{"accept", "proof_of_age"} {
+		o := newOffice(t)
+		const id = "case-0001"
+		o.apply(t, id, facts(60))
+		o.take(t, anna, id)
+		writable := o.seal.Heads
+		o.seal.Heads = refusing{o.heads}
+		o.decideOn(t, anna, id, action, nil).into(t, http.StatusCreated, nil)
+		if ids, _ := o.queued(t, ben); len(ids) > 0 {
+			t.Errorf("%s: the queue shows %v", action, ids)
+		}
+		if left := o.markers(t); len(left) == 0 {
+			t.Errorf("%s: nothing reminds of the head that is missing", action)
+		}
+		o.seal.Heads = writable
+		for range 2 {
+			o.queued(t, ben)
+		}
+		r, err := audit.Verify(t.Context(), o.store, o.heads, id)
+		if err != nil || !r.OK || r.Heads != 1 || !r.Lines[len(r.Lines)-1].Sealed || len(o.markers(t)) > 0 {
+			t.Errorf("%s: %+v, %v; markers %v", action, r, err, o.markers(t))
+		}
+	}
+}
+
+// refusing is a bucket that takes nothing.
+type refusing struct{ *store.Memory }
+
+func (refusing) PutIfAbsent(context.Context, string, []byte) error { return store.ErrDenied }
+
 // lost starts nothing.
 type lost struct{}
 

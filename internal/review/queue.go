@@ -316,9 +316,10 @@ func sampleAsked(c *Case, now time.Time) time.Time {
 	return at
 }
 
-// repair brings the markers of a case in line with its objects, and starts the
-// quote again that a decision still waits for: whoever decided may have been
-// stopped between the decision and what follows from it.
+// repair brings the markers of a case in line with its objects, starts the quote
+// again that a decision still waits for, and seals what is not sealed: whoever
+// decided may have been stopped between the decision and what follows from it.
+// While the audit bucket refuses, the markers stay and remind.
 func (h *Handler) repair(ctx context.Context, m marker) error {
 	c, err := Read(ctx, h.Cases, m.id, false)
 	if errors.Is(err, cases.ErrErased) {
@@ -329,6 +330,10 @@ func (h *Handler) repair(ctx context.Context, m marker) error {
 	}
 	if err := h.startOwed(ctx, c); err != nil {
 		return err
+	}
+	if err := h.seal(ctx, c); err != nil {
+		h.Log.ErrorContext(ctx, "a decided case is not sealed", "err", err)
+		return nil // nobody else's queue stops for it
 	}
 	return settle(ctx, h.Cases, c, h.Limits, h.Now(), slices.DeleteFunc(m.keys, func(key string) bool {
 		return slices.Contains(c.sampleMarkers(), key)
