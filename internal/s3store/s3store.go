@@ -117,7 +117,8 @@ func (b *Bucket) read(ctx context.Context, in *s3.GetObjectInput, limit int64) (
 // conflicts is how often a write that met another write is tried again.
 const conflicts = 5
 
-// PutIfAbsent writes an object that does not exist yet: store.ErrExists.
+// PutIfAbsent writes an object that does not exist yet: store.ErrExists. One with
+// the same bytes, of any but a marker, is taken for ours.
 func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error {
 	for try := 1; ; try++ {
 		_, err := b.Client.PutObject(ctx, &s3.PutObjectInput{
@@ -131,6 +132,9 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		case http.StatusOK:
 			return nil
 		case http.StatusPreconditionFailed:
+			if b.ours(ctx, key, body) {
+				return nil
+			}
 			return store.ErrExists
 		case http.StatusConflict: // another write is under way and may yet fail
 			if try < conflicts {
@@ -142,6 +146,18 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		}
 		return fmt.Errorf("put object: %w", err)
 	}
+}
+
+// ours tells whether what stands under a name is what we were to write: the
+// answer to the SDK's first try may have been lost, and its second meets the
+// first. Without this a complaint would be stored twice, and a stop refused to
+// whoever gave it.
+func (b *Bucket) ours(ctx context.Context, key string, body []byte) bool {
+	if len(body) == 0 {
+		return false // a marker: whose it is makes no difference
+	}
+	standing, err := b.Get(ctx, key, int64(len(body)))
+	return err == nil && bytes.Equal(standing, body)
 }
 
 // Overwrite writes an object whether it exists or not. In a bucket that keeps

@@ -3,6 +3,8 @@ package s3store_test
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/agequote/agequote/internal/s3store"
+	"github.com/agequote/agequote/internal/store"
 )
 
 // TestDamage reads an object that comes damaged once, and one that always does:
@@ -32,6 +35,33 @@ func TestDamage(t *testing.T) {
 		got, err := bucket(server.URL).Get(t.Context(), "key", 1000)
 		if damaged == 1 && (err != nil || string(got) != "123456789") || damaged > 1 && (err == nil || asked > 5) {
 			t.Errorf("damaged %d times: %q, %v, asked %d times", damaged, got, err, asked)
+		}
+		server.Close()
+	}
+}
+
+// TestLostAnswer writes an object whose first answer is lost: the SDK's second
+// try meets the first one's effect, which is ours. What another wrote is not.
+func TestLostAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		standing string
+		want     error
+	}{{"", nil}, {"another's", store.ErrExists}} {
+		standing := []byte(tt.standing)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodGet:
+				_, _ = w.Write(standing)
+			case len(standing) > 0:
+				w.WriteHeader(http.StatusPreconditionFailed)
+			default:
+				standing, _ = io.ReadAll(r.Body)
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		if err := bucket(server.URL).PutIfAbsent(t.Context(), "key", []byte("ours")); !errors.Is(err, tt.want) {
+			t.Errorf("PutIfAbsent where %q stands = %v, want %v", tt.standing, err, tt.want)
 		}
 		server.Close()
 	}
