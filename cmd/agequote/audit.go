@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -28,24 +27,25 @@ stops, and what it does not.
 
   agequote audit CASE --cases build/dev       a local stack's folder, which has both buckets
   agequote audit CASE --cases my-cases --audit my-audit
+  agequote audit CASE --stack agequote        both buckets of that stack
 `,
 		flags: func(fs *flag.FlagSet) func(context.Context, *env, []string) error {
 			var buckets casesFlag
 			buckets.register(fs)
-			heads := fs.String("audit", "", "audit `BUCKET` or folder (default: $AUDIT_BUCKET, or beside --cases)")
+			heads := fs.String("audit", "", "audit `BUCKET` or folder (default: by --stack, else $AUDIT_BUCKET, or beside --cases)")
 			asJSON := fs.Bool("json", false, "print JSON")
 			return func(ctx context.Context, e *env, args []string) error {
 				if len(args) != 1 || !casefile.ValidID(args[0]) {
 					return usagef("audit: name one case")
 				}
-				buckets.fill(e)
-				if *heads == "" {
-					*heads = e.getenv("AUDIT_BUCKET")
+				if err := buckets.fill(ctx, e); err != nil {
+					return err
 				}
-				if info, err := os.Stat(buckets.cases); *heads == "" && err == nil && info.IsDir() {
-					*heads = buckets.cases
+				kept, err := buckets.beside(ctx, e, *heads, "audit")
+				if err != nil {
+					return err
 				}
-				return auditCase(ctx, e, args[0], buckets.cases, *heads, *asJSON)
+				return auditCase(ctx, e, args[0], buckets.cases, kept, *asJSON)
 			}
 		},
 	}
@@ -58,7 +58,7 @@ func auditCase(ctx context.Context, e *env, id, from, heads string, asJSON bool)
 	}
 	var r audit.Report
 	if heads == "" {
-		fmt.Fprintln(e.stderr, "No head is looked at: give --audit, or set AUDIT_BUCKET.")
+		fmt.Fprintln(e.stderr, "No head is looked at: give --audit or --stack, or set AUDIT_BUCKET.")
 		r, err = audit.Verify(ctx, stored, nil, id)
 	} else {
 		var kept bucket

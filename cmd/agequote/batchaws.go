@@ -21,7 +21,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	sfntypes "github.com/aws/aws-sdk-go-v2/service/sfn/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/agequote/agequote/internal/batch"
 	"github.com/agequote/agequote/internal/batch/runner"
@@ -118,11 +117,11 @@ func (b *awsBatch) connect(ctx context.Context) error {
 		}
 	}
 	if b.names.cases == "" || b.names.uploads == "" || b.names.machine == "" {
-		who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, nil)
+		d, err := findDeployment(ctx, b.stack)
 		if err != nil {
-			return fmt.Errorf("ask for the account: %w", err)
+			return err
 		}
-		b.names.fill(b.stack, aws.ToString(who.Account), cfg.Region, aws.ToString(who.Arn))
+		b.names.fill(d)
 	}
 	if b.names.predict == "" {
 		b.names.predict = b.stack + "-predict"
@@ -135,16 +134,8 @@ func (b *awsBatch) connect(ctx context.Context) error {
 }
 
 // fill sets the names that template.yaml gives, where none is set.
-func (n *batchNames) fill(stack, account, region, caller string) {
-	partition := "aws"
-	if parts := strings.Split(caller, ":"); len(parts) > 1 {
-		partition = parts[1]
-	}
-	for v, name := range map[*string]string{
-		&n.cases:   fmt.Sprintf("%s-cases-%s-%s", stack, account, region),
-		&n.uploads: fmt.Sprintf("%s-uploads-%s-%s", stack, account, region),
-		&n.machine: fmt.Sprintf("arn:%s:states:%s:%s:stateMachine:%s-batch", partition, region, account, stack),
-	} {
+func (n *batchNames) fill(d deployment) {
+	for v, name := range map[*string]string{&n.cases: d.bucket("cases"), &n.uploads: d.bucket("uploads"), &n.machine: d.machine()} {
 		if *v == "" {
 			*v = name
 		}

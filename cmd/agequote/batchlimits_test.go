@@ -55,7 +55,7 @@ func TestBatchLimits(t *testing.T) {
 // TestBatchNames holds the command's rule of names to template.yaml's.
 func TestBatchNames(t *testing.T) {
 	var n batchNames
-	n.fill("agequote", "000000000000", "eu-central-1", "arn:aws-cn:iam::000000000000:user/ann")
+	n.fill(newDeployment("agequote", "000000000000", "eu-central-1", "arn:aws-cn:iam::000000000000:user/ann"))
 	want := batchNames{
 		cases: "agequote-cases-000000000000-eu-central-1", uploads: "agequote-uploads-000000000000-eu-central-1",
 		machine: "arn:aws-cn:states:eu-central-1:000000000000:stateMachine:agequote-batch",

@@ -45,9 +45,9 @@ file answers which question.
 		flags: func(fs *flag.FlagSet) func(context.Context, *env, []string) error {
 			var d examinationDesk
 			d.buckets.register(fs)
-			fs.StringVar(&d.models, "models", "", "models `BUCKET` or folder (default: $MODELS_BUCKET, or beside --cases)")
+			fs.StringVar(&d.models, "models", "", "models `BUCKET` or folder (default: by --stack, else $MODELS_BUCKET, or beside --cases)")
 			d.model.register(fs)
-			fs.StringVar(&d.heads, "audit", "", "audit `BUCKET` or folder, with the heads of chains (default: $AUDIT_BUCKET, or beside --cases)")
+			fs.StringVar(&d.heads, "audit", "", "audit `BUCKET` or folder, with the heads of chains (default: by --stack, else $AUDIT_BUCKET, or beside --cases)")
 			fs.StringVar(&d.from, "from", "", "first `DAY` of the period, YYYY-MM-DD, UTC")
 			fs.StringVar(&d.to, "to", "", "last `DAY` of the period")
 			fs.StringVar(&d.labels, "labels", "", "`FILE` of true ages and groups for the fairness report, a TSV")
@@ -66,7 +66,9 @@ file answers which question.
 				if d.out == "" {
 					return usagef("export-examination: --from, --to and --out are needed")
 				}
-				d.buckets.fill(e)
+				if err := d.buckets.fill(ctx, e); err != nil {
+					return err
+				}
 				return d.run(ctx)
 			}
 		},
@@ -102,14 +104,21 @@ func (d *examinationDesk) run(ctx context.Context) (err error) {
 	}
 	in := examination.Input{From: d.from, To: d.to, Period: period, Personal: d.personal, Cases: stored, IDs: ids,
 		Package: d.local, Rules: rules.FS, Fairness: report, Version: version.String()}
-	if name := d.beside(d.env, d.models, "MODELS_BUCKET"); name != "" {
+	name, err := d.buckets.beside(ctx, d.env, d.models, "models")
+	if err != nil {
+		return err
+	}
+	if name != "" {
 		objects, err := openBucket(ctx, name, "models")
 		if err != nil {
 			return err
 		}
 		in.Registry = &registry.Registry{Objects: readOnly{objects}}
 	}
-	if name := d.beside(d.env, d.heads, "AUDIT_BUCKET"); name != "" {
+	if name, err = d.buckets.beside(ctx, d.env, d.heads, "audit"); err != nil {
+		return err
+	}
+	if name != "" {
 		if in.Heads, err = openBucket(ctx, name, "audit"); err != nil {
 			return err
 		}

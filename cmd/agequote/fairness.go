@@ -133,7 +133,7 @@ func (d *fairnessDesk) run(ctx context.Context) (fairness.Report, error) {
 		return fairness.Report{}, err
 	}
 	switch {
-	case len(d.batches) > 0 && d.from == "" && d.to == "" && d.cases.cases == "":
+	case len(d.batches) > 0 && d.from == "" && d.to == "" && d.cases == casesFlag{}:
 		d.source.Kind = "batch"
 		for _, name := range d.batches {
 			if err := d.batch(ctx, name); err != nil {
@@ -141,7 +141,9 @@ func (d *fairnessDesk) run(ctx context.Context) (fairness.Report, error) {
 			}
 		}
 	case len(d.batches) == 0 && d.from != "" && d.to != "":
-		d.cases.fill(d.env)
+		if err := d.cases.fill(ctx, d.env); err != nil {
+			return fairness.Report{}, err
+		}
 		if err := d.period(ctx); err != nil {
 			return fairness.Report{}, err
 		}

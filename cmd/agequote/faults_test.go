@@ -94,7 +94,7 @@ func TestFaults(t *testing.T) {
 		o.Dir = disk
 		o.Concurrency = 16 // most of the time they wait for S3
 		o.Front = func(s3 string) (_ string, err error) {
-			plan := faultproxy.Even(uint64(seed), 0.015)
+			plan := faultproxy.Even(uint64(seed), 0.01)
 			plan.Delay = 300 * time.Millisecond
 			if f.proxy, err = faultproxy.Serve(s3, plan); err != nil {
 				return "", err
@@ -159,7 +159,7 @@ func TestFaults(t *testing.T) {
 	if last["quoted"] != n-5 || last["refused"] != 5 {
 		t.Errorf("books: %v of %d uploads, 5 of them broken\n%s", last, n, f.tail())
 	}
-	if f.killed == 0 || f.repeated.Load() == 0 || last["model "+a] == 0 || len(f.proxy.Counts()) < 7 {
+	if f.killed == 0 || f.repeated.Load() == 0 || last["model "+a] == 0 || len(f.proxy.Counts()) < 10 {
 		t.Error("not every fault was met")
 	}
 	for key, versions := range f.versions(t, "cases/") {

@@ -37,7 +37,9 @@ in it is in the stored quote.
 				if _, _, ok := casefile.ParseCause(*cause); *cause != "" && !ok {
 					return usagef("letter: --quote is a cause such as photo-0001")
 				}
-				from.fill(e)
+				if err := from.fill(ctx, e); err != nil {
+					return err
+				}
 				stored, err := openBucket(ctx, from.cases, "cases")
 				if err != nil {
 					return err

@@ -498,39 +498,52 @@ func TestOnboardMany(t *testing.T) {
 		n, times[n/2].Seconds(), times[n*95/100].Seconds(), times[n-1].Seconds())
 }
 
-// TestOnboardConforms has schemathesis make requests out of openapi.yaml, good
-// ones and bad, and look for answers that the file does not state.
+// TestOnboardConforms holds the customers' API to its OpenAPI file.
 func TestOnboardConforms(t *testing.T) {
-	program := os.Getenv("AGEQUOTE_SCHEMATHESIS")
-	if program == "" {
-		t.Skip("schemathesis is not asked for; run make test-schemathesis")
-	}
-	file, err := filepath.Abs("../../internal/onboard/openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	program, file := schemathesis(t, "onboard")
 	c := startChain(t, "OnboardRate=10000", "OnboardBurst=5000")
 	me, err := apply(t.Context(), c.APIEndpoint("OnboardApi"), key(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	config := filepath.Join(folder, "schemathesis.toml")
-	if err := os.WriteFile(config, []byte("[parameters]\n\"path.case\" = \""+me.id+"\"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	// Erasing comes last: nothing else is to be had of an erased case.
 	for _, which := range []string{"--exclude-operation-id", "--include-operation-id"} {
-		run := exec.CommandContext(t.Context(), program, "--config-file", config, "run", file, "--url", me.api,
-			"--header", "Authorization: Bearer "+me.secret, "--generation-with-security-parameters", "false",
-			"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
-			"--phases", "examples,coverage,fuzzing", "--max-examples", "50", "--continue-on-failure", "--generation-deterministic",
-			"--output-sanitize", "true", "--suppress-health-check", "all", which, "erase")
-		run.Dir = folder
-		out, err := run.CombinedOutput()
-		if err != nil {
-			t.Errorf("schemathesis %s erase: %v\n%s\n%s", which, err, out, c.log)
-		}
-		t.Logf("%s", out[max(0, len(out)-1500):])
+		conforms(t, c, me, program, file, which, "erase")
 	}
+}
+
+// schemathesis returns the program, and the OpenAPI file of a package.
+func schemathesis(t *testing.T, api string) (program, file string) {
+	t.Helper()
+	program = os.Getenv("AGEQUOTE_SCHEMATHESIS")
+	if program == "" {
+		t.Skip("schemathesis is not asked for; run make test-schemathesis")
+	}
+	file, err := filepath.Abs("../../internal/" + api + "/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program, file
+}
+
+// conforms has schemathesis make requests out of an OpenAPI file, good ones and
+// bad, as somebody with a case: every answer has to be one that the file allows.
+func conforms(t *testing.T, c *chain, who *customer, program, file string, more ...string) {
+	t.Helper()
+	folder := t.TempDir()
+	config := filepath.Join(folder, "schemathesis.toml")
+	if err := os.WriteFile(config, []byte("[parameters]\n\"path.case\" = \""+who.id+"\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := exec.CommandContext(t.Context(), program, append([]string{"--config-file", config, "run", file, "--url", who.api,
+		"--header", "Authorization: Bearer " + who.secret, "--generation-with-security-parameters", "false",
+		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+		"--phases", "examples,coverage,fuzzing", "--max-examples", "50", "--continue-on-failure", "--generation-deterministic",
+		"--output-sanitize", "true", "--suppress-health-check", "all"}, more...)...)
+	run.Dir = folder
+	out, err := run.CombinedOutput()
+	if err != nil {
+		t.Errorf("schemathesis %q: %v\n%s\n%s", more, err, out, c.log)
+	}
+	t.Logf("%s", out[max(0, len(out)-1500):])
 }

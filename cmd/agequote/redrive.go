@@ -133,7 +133,8 @@ func (r *redriver) run(ctx context.Context) error {
 }
 
 // redriveCase sends the failures of one case. The marker goes last: a crash
-// before sends the case twice, which does no harm, and never loses it.
+// before sends the case twice, which does no harm, and never loses it. What was
+// sent takes minutes to give up again, so it cannot meet the old marker.
 func (r *redriver) redriveCase(ctx context.Context, id string, markers []string) (int, error) {
 	keys, err := r.cases.List(ctx, "cases/"+id+"/")
 	if err != nil {
@@ -162,12 +163,7 @@ func (r *redriver) redriveCase(ctx context.Context, id string, markers []string)
 	if r.dryRun {
 		return sent, nil
 	}
-	for _, marker := range markers {
-		if err := r.cases.Delete(ctx, marker); err != nil {
-			return sent, err
-		}
-	}
-	return sent, nil
+	return sent, cases.Unmark(ctx, r.cases, markers...)
 }
 
 // failureCause tells which cause the failure object of this name is about; ok
@@ -184,14 +180,15 @@ func failureCause(key string) (cause string, ok bool) {
 }
 
 // send starts the chain at its beginning: predict finds a standing estimate and
-// passes it on to quote.
+// passes it on to quote. Where the failure does not say where its photo is, quote
+// alone can go on.
 func (r *redriver) send(ctx context.Context, f casefile.Failure, cause string) error {
 	if r.dryRun {
 		return nil
 	}
 	function := r.predict
 	var event any = photoEvent(f.Source)
-	if kind, _, _ := casefile.ParseCause(cause); kind != "photo" {
+	if kind, _, _ := casefile.ParseCause(cause); kind != "photo" || f.Source.Key == "" {
 		function = r.quote
 		event = map[string]any{"schema": casefile.Schema, "case": f.Case, "cause": cause}
 	}

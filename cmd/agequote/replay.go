@@ -41,6 +41,7 @@ quote made under rules that this binary no longer holds names them.
 
   agequote replay CASE --cases build/demo     a local stack's folder, or a bucket's
   agequote replay CASE --cases my-bucket      S3, with the settings of the aws command
+  agequote replay CASE --stack agequote       S3, the buckets of that stack
   agequote replay CASE --photo                reads the photo again too, if it still exists
 
 The interval is made again where the model's package is at hand: in --model, beside
@@ -49,8 +50,8 @@ the program, or in the models bucket. The photo's age may differ by 0.05 years.
 		flags: func(fs *flag.FlagSet) func(context.Context, *env, []string) error {
 			var r replayDesk
 			r.buckets.register(fs)
-			fs.StringVar(&r.uploads, "uploads", "", "uploads `BUCKET` or folder (default: $UPLOADS_BUCKET, or beside --cases)")
-			fs.StringVar(&r.models, "models", "", "models `BUCKET` or folder (default: $MODELS_BUCKET, or beside --cases)")
+			fs.StringVar(&r.uploads, "uploads", "", "uploads `BUCKET` or folder (default: by --stack, else $UPLOADS_BUCKET, or beside --cases)")
+			fs.StringVar(&r.models, "models", "", "models `BUCKET` or folder (default: by --stack, else $MODELS_BUCKET, or beside --cases)")
 			r.model.register(fs)
 			photo := fs.Bool("photo", false, "read the photo again too")
 			asJSON := fs.Bool("json", false, "print one JSON line a quote")
@@ -58,7 +59,9 @@ the program, or in the models bucket. The photo's age may differ by 0.05 years.
 				if len(args) != 1 || !casefile.ValidID(args[0]) {
 					return usagef("replay: name one case")
 				}
-				r.buckets.fill(e)
+				if err := r.buckets.fill(ctx, e); err != nil {
+					return err
+				}
 				return r.run(ctx, e, args[0], *photo, *asJSON)
 			}
 		},
@@ -72,17 +75,48 @@ type bucket interface {
 	List(ctx context.Context, prefix string) ([]string, error)
 }
 
-// casesFlag is the flag of every command that reads stored cases.
-type casesFlag struct{ cases string }
+// casesFlag are the flags of every command that reads stored cases.
+type casesFlag struct{ cases, stack string }
 
 func (f *casesFlag) register(fs *flag.FlagSet) {
-	fs.StringVar(&f.cases, "cases", "", "cases `BUCKET`, or the folder of one or of a local stack (default: $CASES_BUCKET)")
+	fs.StringVar(&f.cases, "cases", "", "cases `BUCKET`, or the folder of one or of a local stack (default: by --stack, else $CASES_BUCKET)")
+	fs.StringVar(&f.stack, "stack", "", "`NAME` of the stack that template.yaml was deployed as; its buckets, where none is named")
 }
 
-func (f *casesFlag) fill(e *env) {
+// fill finds the cases bucket where none is named.
+func (f *casesFlag) fill(ctx context.Context, e *env) (err error) {
 	if f.cases == "" {
-		f.cases = e.getenv("CASES_BUCKET")
+		f.cases, err = f.other(ctx, e, "cases")
 	}
+	return err
+}
+
+// beside returns the flag's value, or the bucket of this kind that belongs to
+// the cases: where --cases is a local stack's folder, that holds all buckets.
+// "" is none.
+func (f *casesFlag) beside(ctx context.Context, e *env, value, kind string) (string, error) {
+	if value == "" {
+		var err error
+		if value, err = f.other(ctx, e, kind); err != nil {
+			return "", err
+		}
+	}
+	if info, err := os.Stat(f.cases); value == "" && err == nil && info.IsDir() {
+		value = f.cases
+	}
+	return value, nil
+}
+
+// other is the stack's bucket of a kind, or the one that the environment names.
+func (f *casesFlag) other(ctx context.Context, e *env, kind string) (string, error) {
+	if f.stack == "" {
+		return e.getenv(strings.ToUpper(kind) + "_BUCKET"), nil
+	}
+	d, err := findDeployment(ctx, f.stack)
+	if err != nil {
+		return "", err
+	}
+	return d.bucket(kind), nil
 }
 
 // openBucket opens a bucket of S3, or one in a folder where name is that of a
@@ -112,18 +146,6 @@ type replayDesk struct {
 	model           modelFlags
 }
 
-// beside returns the flag's value, else the environment's, else that of --cases
-// where it is a local stack's folder: that holds all buckets.
-func (r *replayDesk) beside(e *env, value, name string) string {
-	if value == "" {
-		value = e.getenv(name)
-	}
-	if info, err := os.Stat(r.buckets.cases); value == "" && err == nil && info.IsDir() {
-		value = r.buckets.cases
-	}
-	return value
-}
-
 func (r *replayDesk) run(ctx context.Context, e *env, id string, photo, asJSON bool) error {
 	book, err := rulebook.Load(rules.FS)
 	if err != nil {
@@ -133,11 +155,19 @@ func (r *replayDesk) run(ctx context.Context, e *env, id string, photo, asJSON b
 	if err != nil {
 		return err
 	}
-	models := &packages{flags: &r.model, bucket: r.beside(e, r.models, "MODELS_BUCKET"), known: map[string]*model.Package{}}
+	modelsName, err := r.buckets.beside(ctx, e, r.models, "models")
+	if err != nil {
+		return err
+	}
+	models := &packages{flags: &r.model, bucket: modelsName, known: map[string]*model.Package{}}
 	replayer := &replay.Replayer{Cases: stored, Book: book, Version: version.String(),
 		Calibration: models.calibration}
 	if photo {
-		uploads, err := openBucket(ctx, r.beside(e, r.uploads, "UPLOADS_BUCKET"), "uploads")
+		name, err := r.buckets.beside(ctx, e, r.uploads, "uploads")
+		if err != nil {
+			return err
+		}
+		uploads, err := openBucket(ctx, name, "uploads")
 		if err != nil {
 			return err
 		}

@@ -315,3 +315,32 @@ func (c *chain) fillQueue(t *testing.T, n int) {
 		t.Fatal(err)
 	}
 }
+
+// TestReviewConforms holds the underwriters' API to its OpenAPI file, for each
+// role, on a case that waits for a person.
+func TestReviewConforms(t *testing.T) {
+	program, file := schemathesis(t, "review")
+	selfie := readSample(t, "grace_hopper.jpg")
+	c := startChain(t, "ReviewRate=10000", "ReviewBurst=5000")
+	ctx := t.Context()
+	me, err := apply(ctx, c.APIEndpoint("OnboardApi"), key(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := me.send(ctx, selfie); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := me.until(ctx, 50*time.Millisecond, "waiting", "reading"); err != nil {
+		t.Fatal(err)
+	}
+	if err := me.get(ctx, http.StatusOK, nil, "POST", me.path("/person"), map[string]any{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"anna", "ada", "sam"} {
+		token, err := c.Token(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conforms(t, c, &customer{api: c.APIEndpoint("ReviewApi"), id: me.id, secret: token}, program, file)
+	}
+}

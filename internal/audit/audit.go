@@ -488,11 +488,12 @@ type Sealer struct {
 // sealTries bounds how often a head meets another one's name.
 const sealTries = 10
 
-// Seal writes a head over all that stands in the case's chain.
+// Seal writes a head over all that stands in the case's chain, unless the newest
+// head is one over the same.
 func (s *Sealer) Seal(ctx context.Context, id string) error {
 	for range sealTries {
-		h, err := s.next(ctx, id)
-		if err != nil {
+		h, sealed, err := s.next(ctx, id)
+		if err != nil || sealed {
 			return err
 		}
 		body, err := json.Marshal(h)
@@ -511,25 +512,31 @@ func (s *Sealer) Seal(ctx context.Context, id string) error {
 	return errors.New("too many heads at once")
 }
 
-func (s *Sealer) next(ctx context.Context, id string) (Head, error) {
+// next is the head that comes next; sealed says that the one before it is over
+// the same objects.
+func (s *Sealer) next(ctx context.Context, id string) (_ Head, sealed bool, err error) {
 	keys, err := s.Heads.List(ctx, HeadPrefix(id))
 	if err != nil {
-		return Head{}, fmt.Errorf("list heads: %w", err)
+		return Head{}, false, fmt.Errorf("list heads: %w", err)
 	}
+	var last Head
 	h := Head{Schema: Schema, Case: id, N: len(keys) + 1, Time: s.Now().UTC(), Objects: []Sealed{}, Version: s.Version}
 	if len(keys) > 0 {
 		body, err := s.Heads.Get(ctx, keys[len(keys)-1], maxObject)
 		if err != nil {
-			return Head{}, fmt.Errorf("read head: %w", err)
+			return Head{}, false, fmt.Errorf("read head: %w", err)
 		}
 		h.Previous = digest.Of(body)
+		if json.Unmarshal(body, &last) != nil {
+			last = Head{} // it seals nothing
+		}
 	}
 	objects, err := read(ctx, s.Cases, id)
 	if err != nil {
-		return Head{}, err
+		return Head{}, false, err
 	}
 	for _, o := range objects {
 		h.Objects = append(h.Objects, Sealed{o.key, erasure.OriginalHash(o.body)})
 	}
-	return h, nil
+	return h, slices.Equal(h.Objects, last.Objects), nil
 }

@@ -27,7 +27,6 @@ const (
 	Confirm      Action = "confirm"       // of the suggestion before it, which takes effect
 	Return       Action = "return"        // of the suggestion before it, which does not; the case waits again
 	SecondLook   Action = "second_look"   // a blind look at a case that is quoted; changes nothing
-	Overdue      Action = "overdue"       // escalated because its time was over; by the service, not by a person
 )
 
 // DecisionsPrefix is the folder of a case's decisions.

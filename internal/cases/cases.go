@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/digest"
@@ -34,6 +36,10 @@ type (
 	}
 	lister interface {
 		List(ctx context.Context, prefix string) ([]string, error)
+	}
+	remover interface {
+		Versions(ctx context.Context, prefix string) ([]store.Version, error)
+		DeleteVersion(ctx context.Context, key, version string) error
 	}
 )
 
@@ -69,9 +75,12 @@ func LatestApplication(ctx context.Context, s reader, id string) (Stored[casefil
 	return folder.LatestApplication(ctx)
 }
 
-// Read returns the object of this name, or store.ErrNotFound.
+// Read returns the object of this name: store.ErrNotFound, ErrUnreadable.
 func Read[T any](ctx context.Context, s getter, key string) (Stored[T], error) {
 	b, err := s.Get(ctx, key, maxObject)
+	if errors.Is(err, store.ErrTooLarge) {
+		return Stored[T]{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
 	if err != nil {
 		return Stored[T]{}, err
 	}
@@ -112,9 +121,15 @@ func decode[T any](key string, b []byte) (Stored[T], error) {
 		// The decoder's text can hold the object's content, which is personal.
 		return Stored[T]{}, fmt.Errorf("decode stored %T: %w", o.Object, ErrUnreadable)
 	}
-	var mark struct{ Erased *casefile.Erased }
+	var mark struct {
+		Case   string
+		Erased *casefile.Erased
+	}
 	if err := json.Unmarshal(b, &mark); err != nil {
 		return Stored[T]{}, fmt.Errorf("decode mark of erasure: %w", ErrUnreadable)
+	}
+	if rest, ok := strings.CutPrefix(key, "cases/"); ok && mark.Case != "" && !strings.HasPrefix(rest, mark.Case+"/") {
+		return Stored[T]{}, fmt.Errorf("stored %T of another case: %w", o.Object, ErrUnreadable)
 	}
 	o.Erased = mark.Erased != nil
 	return o, nil
@@ -134,6 +149,28 @@ func Mark(ctx context.Context, s putter, markers []string) error {
 	for _, key := range markers {
 		if err := s.PutIfAbsent(ctx, key, nil); err != nil && !errors.Is(err, store.ErrExists) {
 			return fmt.Errorf("write queue marker: %w", err)
+		}
+	}
+	return nil
+}
+
+// Unmark removes queue markers with all their versions; one that is not there is
+// no error. A marker's name tells a case and a sum, and it may have to be written
+// again: when a case fails again, or a senior returns a suggestion. The local S3
+// takes a name that a deletion only hides for one that stands.
+func Unmark(ctx context.Context, s remover, markers ...string) error {
+	for _, key := range markers {
+		versions, err := s.Versions(ctx, key)
+		if err != nil {
+			return fmt.Errorf("look for queue marker: %w", err)
+		}
+		for _, v := range slices.Backward(versions) { // the oldest first, so that none comes to light again
+			if v.Key != key {
+				continue
+			}
+			if err := s.DeleteVersion(ctx, v.Key, v.ID); err != nil {
+				return fmt.Errorf("remove queue marker: %w", err)
+			}
 		}
 	}
 	return nil

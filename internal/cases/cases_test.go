@@ -23,15 +23,21 @@ func TestWriteOnce(t *testing.T) {
 	}
 }
 
-// TestReadUnreadable reads what is no object of ours: the error holds nothing
-// of it.
+// TestReadUnreadable reads what is no object of ours, one that is too large, and
+// one of another case: the error holds nothing of it.
 func TestReadUnreadable(t *testing.T) {
 	s := new(store.Memory)
-	if err := s.PutIfAbsent(t.Context(), "key", []byte(`{"n":"1984-05-17"}`)); err != nil {
-		t.Fatal(err)
-	}
-	_, err := cases.Read[casefile.Application](t.Context(), s, "key")
-	if !errors.Is(err, cases.ErrUnreadable) || strings.Contains(err.Error(), "1984") {
-		t.Errorf("Read = %v, want ErrUnreadable without the content", err)
+	for key, body := range map[string]string{
+		"key":                                `{"n":"1984-05-17"}`,
+		"large":                              `{"text":"1984-05-17` + strings.Repeat(" ", 1<<20) + `"}`,
+		casefile.ApplicationKey("mine12", 1): `{"case":"mine1","n":1,"text":"1984-05-17"}`,
+	} {
+		if err := s.PutIfAbsent(t.Context(), key, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := cases.Read[casefile.Application](t.Context(), s, key)
+		if !errors.Is(err, cases.ErrUnreadable) || strings.Contains(err.Error(), "1984") {
+			t.Errorf("Read of %s = %v, want ErrUnreadable without the content", key, err)
+		}
 	}
 }

@@ -17,15 +17,18 @@ type Cause struct {
 	Case  string
 	Cause string
 	Code  reason.Code // the photo's; only ok is quoted. Empty: the stored estimate says
+	// Source is where the photo lies, where predict's answer says so.
+	Source casefile.Source
 }
 
 // UnmarshalJSON reads an event's cases.
 func (e *Quote) UnmarshalJSON(b []byte) error {
 	type answer struct {
 		Results []struct {
-			Case string      `json:"case"`
-			N    int         `json:"n"`
-			Code reason.Code `json:"code"`
+			Case   string          `json:"case"`
+			N      int             `json:"n"`
+			Code   reason.Code     `json:"code"`
+			Source casefile.Source `json:"source"`
 		} `json:"results"`
 	}
 	var shape struct {
@@ -49,7 +52,7 @@ func (e *Quote) UnmarshalJSON(b []byte) error {
 		return ErrShape
 	}
 	for _, r := range shape.Results {
-		e.Cases = append(e.Cases, Cause{Case: r.Case, Cause: casefile.PhotoCause(r.N), Code: r.Code})
+		e.Cases = append(e.Cases, Cause{Case: r.Case, Cause: casefile.PhotoCause(r.N), Code: r.Code, Source: r.Source})
 	}
 	for _, i := range shape.Items {
 		e.Cases = append(e.Cases, Cause{Case: i.Case, Cause: casefile.PhotoCause(max(int(i.N), 1))})

@@ -130,7 +130,11 @@ func (h *Handler) photos(ctx context.Context, f casefile.Failure, payload []byte
 	for _, p := range photos {
 		f.Case, f.N = p.Case, p.N
 		f.Source = casefile.Source{Bucket: p.Bucket, Key: p.Key, Version: p.Version}
-		if err := h.giveUp(ctx, f, casefile.PhotoCause(p.N), casefile.EstimateKey(p.Case, p.N)); err != nil {
+		done, err := stands[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(p.Case, p.N))
+		if err != nil {
+			return err
+		}
+		if err := h.giveUp(ctx, f, casefile.PhotoCause(p.N), done); err != nil {
 			return err
 		}
 	}
@@ -179,25 +183,42 @@ func (h *Handler) causes(ctx context.Context, f casefile.Failure, causes []event
 		if c.Code != reason.OK {
 			continue // a refused photo has nothing to quote
 		}
-		f.Case = c.Case
-		f.N, f.Source = 0, casefile.Source{}
+		f.Case, f.N, f.Source = c.Case, 0, c.Source
 		if kind, n, _ := casefile.ParseCause(c.Cause); kind == "photo" {
-			estimate, err := cases.Read[casefile.Estimate](ctx, h.Cases, casefile.EstimateKey(c.Case, n))
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return fmt.Errorf("read estimate: %w", err)
-			}
-			f.N, f.Source = n, estimate.Object.Source
+			f.N = n
 		}
-		if err := h.giveUp(ctx, f, c.Cause, casefile.QuoteKey(c.Case, c.Cause)); err != nil {
+		done, err := stands[casefile.Quote](ctx, h.Cases, casefile.QuoteKey(c.Case, c.Cause))
+		if err != nil {
+			return err
+		}
+		if err := h.giveUp(ctx, f, c.Cause, done); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// stands tells whether an object is there and can be read. One that is damaged
+// serves nobody, so whoever waits for it waits for a person.
+func stands[T any](ctx context.Context, s caseStore, key string) (bool, error) {
+	_, err := cases.Read[T](ctx, s, key)
+	switch {
+	case err == nil:
+		return true, nil
+	case unusable(err):
+		return false, nil
+	}
+	return false, fmt.Errorf("look for the effect: %w", err)
+}
+
+// unusable tells whether another try to read an object would fail the same way.
+func unusable(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, cases.ErrUnreadable)
+}
+
 // giveUp writes the failure and its queue markers, unless another delivery of
-// the same cause has meanwhile had the effect that was given up.
-func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect string) error {
+// the same cause has meanwhile done what was given up.
+func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause string, done bool) error {
 	folder, err := cases.Look(ctx, h.Cases, f.Case)
 	if err != nil {
 		return err
@@ -206,7 +227,7 @@ func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect 
 	case folder.Erased():
 		h.Log.InfoContext(ctx, "gave up an erased case", "stage", f.Stage)
 		return nil
-	case folder.Has(effect):
+	case done:
 		h.Log.InfoContext(ctx, "gave up, but done by another delivery", "stage", f.Stage)
 		return nil
 	}
@@ -224,7 +245,7 @@ func (h *Handler) giveUp(ctx context.Context, f casefile.Failure, cause, effect 
 	switch {
 	case err == nil:
 		sumCents = application.Object.Facts.SumCents
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, cases.ErrUnreadable):
+	case unusable(err):
 		// What broke the case must not keep it from a person: it waits as if
 		// for the smallest sum.
 	default:

@@ -205,10 +205,13 @@ func TestHandleSeveral(t *testing.T) {
 	}
 }
 
+// destination is what the platform passes on to quote: a photo that was read,
+// and one that was refused.
+const destination = `{"version":"1.0","requestPayload":{"Records":[]},"responsePayload":{"schema":1,"results":[` +
+	`{"case":"` + id + `","n":1,"code":"ok","source":{"bucket":"b","key":"uploads/` + id + `/0001"}},{"case":"` + id + `","n":2,"code":"no_face"}]}}`
+
 // TestHandleQuote makes cases for a person of what quote gave up.
 func TestHandleQuote(t *testing.T) {
-	destination := `{"version":"1.0","requestPayload":{"Records":[]},"responsePayload":{"schema":1,"results":[` +
-		`{"case":"` + id + `","n":1,"code":"ok"},{"case":"` + id + `","n":2,"code":"no_face"}]}}`
 	tests := []struct {
 		name, event, key string
 		n                int
@@ -234,6 +237,40 @@ func TestHandleQuote(t *testing.T) {
 			// The estimate, the failure, two markers: the refused photo has none.
 			if keys := w.keys(t); len(keys) != 4 {
 				t.Errorf("objects %q", keys)
+			}
+		})
+	}
+}
+
+// TestHandleDamaged damages what was given up on, or waits for: the case goes to
+// a person, and what is to be sent again is known without it.
+func TestHandleDamaged(t *testing.T) {
+	photo := `{"Records":[{"s3":{"bucket":{"name":"b"},"object":{"key":"uploads/` + id + `/0001"}}}]}`
+	source := casefile.Source{Bucket: "b", Key: casefile.UploadKey(id, 1)}
+	estimate, quote := casefile.EstimateKey(id, 1), casefile.QuoteKey(id, "photo-0001")
+	tests := []struct{ name, event, damaged, body, stage string }{
+		{"estimate, met by predict", photo, estimate, `{"age":4`, "predict"},
+		{"estimate, met by quote", destination, estimate, `{"age":"4"}`, "quote"},
+		{"estimate, too large", destination, estimate, strings.Repeat(" ", 1<<20) + `{}`, "quote"},
+		{"no estimate", destination, "other", "", "quote"},
+		{"quote", destination, quote, `{"cause":`, "quote"},
+		{"application", photo, casefile.ApplicationKey(id, 1), `{`, "predict"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			if err := w.cases.PutIfAbsent(t.Context(), tt.damaged, []byte(tt.body)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.giveUp(t, wrap(tt.event)); err != nil {
+				t.Fatal(err)
+			}
+			f, err := cases.Read[casefile.Failure](t.Context(), w.cases, casefile.FailureKey(id, "photo-0001"))
+			if err != nil || f.Object.Stage != tt.stage || f.Object.Source != source {
+				t.Errorf("failure %+v, %v", f.Object, err)
+			}
+			if markers, err := w.cases.List(t.Context(), "queue/"); err != nil || len(markers) != 2 {
+				t.Errorf("markers %q, %v", markers, err)
 			}
 		})
 	}

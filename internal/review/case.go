@@ -103,7 +103,8 @@ func (c *Case) fetch(jobs *reading, brief bool) {
 			fetch(jobs, key, func(r cases.Stored[casefile.Complaint]) { c.Complaints = append(c.Complaints, r.Object) })
 		case folder == "reservations/":
 			reservation = key
-		case brief:
+		case brief && !slices.Contains(c.keys, casefile.Prefix(c.ID)+folder+"failure.json"):
+			// Where photo or quote failed, the estimate may be why.
 		case strings.HasPrefix(folder, "photos/") && base == "estimate":
 			fetch(jobs, key, func(e cases.Stored[casefile.Estimate]) { c.Estimates[e.Object.N] = e })
 		case strings.HasPrefix(folder, "photos/") && base == "duplicates":

@@ -380,13 +380,22 @@ func (h *Handler) follow(ctx context.Context, c *Case, d cases.Stored[casefile.D
 			return err
 		}
 	}
-	if err := h.Seal.Seal(ctx, c.ID); err != nil {
-		return fmt.Errorf("seal case: %w", err)
-	}
-	if err := h.startOwed(ctx, c); err != nil {
+	// Whatever is not done leaves the markers, which remind of it.
+	if err := errors.Join(h.seal(ctx, c), h.startOwed(ctx, c)); err != nil {
 		return err
 	}
 	return settle(ctx, h.Cases, c, h.Limits, now, extra...)
+}
+
+// seal keeps the hashes of a case that was decided.
+func (h *Handler) seal(ctx context.Context, c *Case) error {
+	if len(c.Decisions) == 0 {
+		return nil
+	}
+	if err := h.Seal.Seal(ctx, c.ID); err != nil {
+		return fmt.Errorf("seal case: %w", err)
+	}
+	return nil
 }
 
 // startOwed starts the quote that the newest decision waits for. One that

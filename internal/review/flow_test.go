@@ -449,10 +449,72 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// TestUnsealed: while the audit bucket refuses, decisions stand and are quoted,
+// and the queue goes on; afterwards whoever reads it seals them.
+func TestUnsealed(t *testing.T) {
+	for _, action := range []string{"accept", "proof_of_age"} {
+		o := newOffice(t)
+		const id = "case-0001"
+		o.apply(t, id, facts(60))
+		o.take(t, anna, id)
+		writable := o.seal.Heads
+		o.seal.Heads = refusing{o.heads}
+		o.decideOn(t, anna, id, action, nil).into(t, http.StatusCreated, nil)
+		if ids, _ := o.queued(t, ben); len(ids) > 0 {
+			t.Errorf("%s: the queue shows %v", action, ids)
+		}
+		if left := o.markers(t); len(left) == 0 {
+			t.Errorf("%s: nothing reminds of the head that is missing", action)
+		}
+		o.seal.Heads = writable
+		for range 2 {
+			o.queued(t, ben)
+		}
+		r, err := audit.Verify(t.Context(), o.store, o.heads, id)
+		if err != nil || !r.OK || r.Heads != 1 || !r.Lines[len(r.Lines)-1].Sealed || len(o.markers(t)) > 0 {
+			t.Errorf("%s: %+v, %v; markers %v", action, r, err, o.markers(t))
+		}
+	}
+}
+
+// refusing is a bucket that takes nothing.
+type refusing struct{ *store.Memory }
+
+func (refusing) PutIfAbsent(context.Context, string, []byte) error { return store.ErrDenied }
+
 // lost starts nothing.
 type lost struct{}
 
 func (lost) InvokeAsync(context.Context, string, []byte) error { return store.ErrDenied }
+
+// TestDamaged: a case whose photo gave up on a damaged estimate stays in the
+// queue, though the estimate is there by its name. One that is damaged and has
+// to be moved shows too, and takes no other with it.
+func TestDamaged(t *testing.T) {
+	o := newOffice(t)
+	const id, moved = "case-0001", "case-0002"
+	at := o.tick()
+	put(t, o.store, casefile.ApplicationKey(id, 1), casefile.Application{Schema: 1, Case: id, N: 1, Time: at, Facts: facts(60)})
+	put(t, o.store, casefile.FailureKey(id, "photo-0001"), casefile.Failure{Schema: 1, Case: id, N: 1, Stage: "predict", Time: at})
+	if err := o.store.PutIfAbsent(t.Context(), casefile.EstimateKey(id, 1), []byte(`{"age":4`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := cases.Mark(t.Context(), o.store, casefile.Marker(id, casefile.StateFailed, at, facts(60).SumCents)); err != nil {
+		t.Fatal(err)
+	}
+	o.apply(t, moved, facts(60))
+	if err := o.store.Overwrite(t.Context(), casefile.EstimateKey(moved, 1), []byte(`{`)); err != nil {
+		t.Fatal(err)
+	}
+	o.pass(30 * 24 * time.Hour) // overdue
+	markers := o.markers(t)
+	if ids, _ := o.queued(t, anna); !slices.Equal(ids, []string{id, moved}) {
+		t.Errorf("the queue shows %v", ids)
+	}
+	if left := o.markers(t); !slices.Equal(left, markers) {
+		t.Errorf("markers %v, were %v", left, markers)
+	}
+}
 
 // TestErased: an erased case leaves the queue and answers 410, and its chain
 // still verifies.

@@ -2,7 +2,6 @@ package review
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -128,32 +127,6 @@ func settle(ctx context.Context, s markerStore, c *Case, l *Limits, now time.Tim
 	if err := cases.Mark(ctx, s, want); err != nil {
 		return err
 	}
-	for _, key := range append(c.everMarkers(), extra...) {
-		if slices.Contains(want, key) {
-			continue
-		}
-		if err := removeMarker(ctx, s, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// removeMarker removes a marker with all its versions: its name tells a case and
-// a sum, and it may have to be written again, when a senior returns a suggestion.
-// The local S3 takes a name that a deletion only hides for one that stands.
-func removeMarker(ctx context.Context, s markerStore, key string) error {
-	versions, err := s.Versions(ctx, key)
-	if err != nil {
-		return fmt.Errorf("look for queue marker: %w", err)
-	}
-	for _, v := range slices.Backward(versions) { // the oldest first, so that none comes to light again
-		if v.Key != key {
-			continue
-		}
-		if err := s.DeleteVersion(ctx, v.Key, v.ID); err != nil {
-			return fmt.Errorf("remove queue marker: %w", err)
-		}
-	}
-	return nil
+	old := slices.DeleteFunc(append(c.everMarkers(), extra...), func(key string) bool { return slices.Contains(want, key) })
+	return cases.Unmark(ctx, s, old...)
 }

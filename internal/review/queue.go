@@ -250,18 +250,20 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 	c, err := Read(ctx, h.Cases, m.id, true)
 	switch {
 	case errors.Is(err, cases.ErrErased), errors.Is(err, ErrNoCase):
-		return nil, h.remove(ctx, m)
+		return nil, cases.Unmark(ctx, h.Cases, m.keys...)
 	case errors.Is(err, cases.ErrUnreadable):
-		// It must neither hide the others nor be hidden.
-		h.Log.ErrorContext(ctx, "case in the queue cannot be read")
-		return &entry{Case: m.id, Reasons: []string{"unreadable"}, State: casefile.StateFailed}, nil
+		return h.unreadable(ctx, m), nil
 	case err != nil:
 		return nil, err
 	}
 	now := h.Now()
 	valid := append(c.markers(h.Limits, now), c.sampleMarkers()...)
 	if slices.ContainsFunc(m.keys, func(key string) bool { return !slices.Contains(valid, key) }) {
-		if err := h.repair(ctx, m); err != nil {
+		err := h.repair(ctx, m)
+		if errors.Is(err, cases.ErrUnreadable) { // something of it that its place does not depend on
+			return h.unreadable(ctx, m), nil
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -279,6 +281,13 @@ func (h *Handler) entry(ctx context.Context, m marker) (*entry, error) {
 		return nil, nil
 	}
 	return h.entryOf(c, waits[0], now), nil
+}
+
+// unreadable is how a case shows that cannot be read: it must neither hide the
+// others nor be hidden.
+func (h *Handler) unreadable(ctx context.Context, m marker) *entry {
+	h.Log.ErrorContext(ctx, "case in the queue cannot be read")
+	return &entry{Case: m.id, Reasons: []string{"unreadable"}, State: casefile.StateFailed}
 }
 
 // sampleWait is how a case of the blind sample shows: as one whose customer
@@ -307,28 +316,24 @@ func sampleAsked(c *Case, now time.Time) time.Time {
 	return at
 }
 
-func (h *Handler) remove(ctx context.Context, m marker) error {
-	for _, key := range m.keys {
-		if err := removeMarker(ctx, h.Cases, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// repair brings the markers of a case in line with its objects, and starts the
-// quote again that a decision still waits for: whoever decided may have been
-// stopped between the decision and what follows from it.
+// repair brings the markers of a case in line with its objects, starts the quote
+// again that a decision still waits for, and seals what is not sealed: whoever
+// decided may have been stopped between the decision and what follows from it.
+// While the audit bucket refuses, the markers stay and remind.
 func (h *Handler) repair(ctx context.Context, m marker) error {
 	c, err := Read(ctx, h.Cases, m.id, false)
 	if errors.Is(err, cases.ErrErased) {
-		return h.remove(ctx, m)
+		return cases.Unmark(ctx, h.Cases, m.keys...)
 	}
 	if err != nil {
 		return err
 	}
 	if err := h.startOwed(ctx, c); err != nil {
 		return err
+	}
+	if err := h.seal(ctx, c); err != nil {
+		h.Log.ErrorContext(ctx, "a decided case is not sealed", "err", err)
+		return nil // nobody else's queue stops for it
 	}
 	return settle(ctx, h.Cases, c, h.Limits, h.Now(), slices.DeleteFunc(m.keys, func(key string) bool {
 		return slices.Contains(c.sampleMarkers(), key)

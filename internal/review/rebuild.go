@@ -12,7 +12,6 @@ import (
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
-	"github.com/agequote/agequote/internal/store"
 )
 
 // Rebuilder makes the queue anew from the cases: markers that should stand and
@@ -116,7 +115,7 @@ func (b *Rebuilder) one(ctx context.Context, id string, have []string) (Rebuilt,
 	switch {
 	case errors.Is(err, cases.ErrErased), errors.Is(err, ErrNoCase):
 		return out, b.remove(ctx, have, &out)
-	case errors.Is(err, cases.ErrUnreadable), errors.Is(err, store.ErrTooLarge):
+	case errors.Is(err, cases.ErrUnreadable):
 		out.Unreadable = 1
 		return out, nil
 	case err != nil:
@@ -148,13 +147,11 @@ func (b *Rebuilder) one(ctx context.Context, id string, have []string) (Rebuilt,
 }
 
 func (b *Rebuilder) remove(ctx context.Context, keys []string, out *Rebuilt) error {
-	for _, key := range keys {
-		if !b.DryRun {
-			if err := removeMarker(ctx, b.Cases, key); err != nil {
-				return err
-			}
+	if !b.DryRun {
+		if err := cases.Unmark(ctx, b.Cases, keys...); err != nil {
+			return err
 		}
-		out.Removed++
 	}
+	out.Removed += len(keys)
 	return nil
 }

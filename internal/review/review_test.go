@@ -41,6 +41,7 @@ type office struct {
 	heads  *store.Memory
 	photos *store.Memory
 	quotes *quote.Handler
+	seal   *audit.Sealer
 	mu     sync.Mutex
 	now    time.Time
 }
@@ -99,11 +100,11 @@ func newOffice(t testing.TB) *office {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	seal := &audit.Sealer{Cases: o.store, Heads: o.heads, Version: "test", Now: o.tick}
-	o.quotes = &quote.Handler{Cases: o.store, Book: book, Metrics: noMetrics{}, Version: "test", Now: o.tick, Log: log, Seal: seal}
+	o.seal = &audit.Sealer{Cases: o.store, Heads: o.heads, Version: "test", Now: o.tick}
+	o.quotes = &quote.Handler{Cases: o.store, Book: book, Metrics: noMetrics{}, Version: "test", Now: o.tick, Log: log, Seal: o.seal}
 	o.Handler = &Handler{
 		API: api, RoleClaim: "roles", Cases: o.store, Photos: o.photos, Views: views{}, Quote: o, QuoteFunction: "quote",
-		Book: book, Limits: limits, Seal: seal, Heads: o.heads, Metrics: noMetrics{}, Version: "test", Now: o.tick, Log: log,
+		Book: book, Limits: limits, Seal: o.seal, Heads: o.heads, Metrics: noMetrics{}, Version: "test", Now: o.tick, Log: log,
 	}
 	return o
 }

@@ -16,9 +16,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/agequote/agequote/internal/store"
 )
@@ -29,8 +32,27 @@ type Bucket struct {
 	Name   string
 }
 
+// ErrClock says that the clock of this process is wrong.
+var ErrClock = errors.New("the clock is minutes off from S3's")
+
+// maxSkew is how far it may be off.
+const maxSkew = 5 * time.Minute
+
+// checkClock returns ErrClock where S3's answer tells another time than ours.
+// What several processes write of a case is put in order by its times, so one on
+// a wrong clock may not act on what it reads. S3 alone does not keep it off: the
+// SDK finds the difference, and signs by S3's clock.
+func checkClock(m middleware.Metadata) error {
+	theirs, ok := awsmiddleware.GetServerTime(m)
+	ours, okOurs := awsmiddleware.GetResponseAt(m)
+	if ok && okOurs && theirs.Sub(ours).Abs() > maxSkew {
+		return ErrClock
+	}
+	return nil
+}
+
 // Get returns an object of at most limit bytes: store.ErrNotFound,
-// store.ErrTooLarge, store.ErrDenied.
+// store.ErrTooLarge, store.ErrDenied, ErrClock.
 func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
 	return b.GetVersion(ctx, key, "", limit)
 }
@@ -38,10 +60,32 @@ func (b *Bucket) Get(ctx context.Context, key string, limit int64) ([]byte, erro
 // GetVersion is Get of one version of an object; an empty version is the
 // latest.
 func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int64) ([]byte, error) {
-	in := &s3.GetObjectInput{Bucket: &b.Name, Key: &key}
+	// The SDK holds the bytes against the checksum that S3 keeps, also where the
+	// environment asks for less.
+	in := &s3.GetObjectInput{Bucket: &b.Name, Key: &key, ChecksumMode: types.ChecksumModeEnabled}
 	if version != "" {
 		in.VersionId = &version
 	}
+	for try := 1; ; try++ {
+		body, err := b.read(ctx, in, limit)
+		var broken *brokenBody
+		if !errors.As(err, &broken) || try == reads || ctx.Err() != nil {
+			return body, err
+		}
+	}
+}
+
+// reads is how often an object is asked for whose bytes break off or have
+// another checksum. The SDK tries again only what fails before the bytes.
+const reads = 3
+
+// brokenBody is such an answer.
+type brokenBody struct{ error }
+
+func (b *brokenBody) Unwrap() error { return b.error }
+
+// read asks for an object once.
+func (b *Bucket) read(ctx context.Context, in *s3.GetObjectInput, limit int64) ([]byte, error) {
 	out, err := b.Client.GetObject(ctx, in)
 	if err != nil {
 		switch status(err) {
@@ -53,13 +97,16 @@ func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int6
 		return nil, fmt.Errorf("get object: %w", err)
 	}
 	defer out.Body.Close()
+	if err := checkClock(out.ResultMetadata); err != nil {
+		return nil, err
+	}
 	// The header spares the transfer, the reader does not trust it.
 	if out.ContentLength != nil && *out.ContentLength > limit {
 		return nil, store.ErrTooLarge
 	}
 	body, err := io.ReadAll(io.LimitReader(out.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("read object: %w", err)
+		return nil, &brokenBody{fmt.Errorf("read object: %w", err)}
 	}
 	if int64(len(body)) > limit {
 		return nil, store.ErrTooLarge
@@ -70,7 +117,8 @@ func (b *Bucket) GetVersion(ctx context.Context, key, version string, limit int6
 // conflicts is how often a write that met another write is tried again.
 const conflicts = 5
 
-// PutIfAbsent writes an object that does not exist yet: store.ErrExists.
+// PutIfAbsent writes an object that does not exist yet: store.ErrExists. One with
+// the same bytes, of any but a marker, is taken for ours.
 func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error {
 	for try := 1; ; try++ {
 		_, err := b.Client.PutObject(ctx, &s3.PutObjectInput{
@@ -84,6 +132,9 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		case http.StatusOK:
 			return nil
 		case http.StatusPreconditionFailed:
+			if b.ours(ctx, key, body) {
+				return nil
+			}
 			return store.ErrExists
 		case http.StatusConflict: // another write is under way and may yet fail
 			if try < conflicts {
@@ -95,6 +146,18 @@ func (b *Bucket) PutIfAbsent(ctx context.Context, key string, body []byte) error
 		}
 		return fmt.Errorf("put object: %w", err)
 	}
+}
+
+// ours tells whether what stands under a name is what we were to write: the
+// answer to the SDK's first try may have been lost, and its second meets the
+// first. Without this a complaint would be stored twice, and a stop refused to
+// whoever gave it.
+func (b *Bucket) ours(ctx context.Context, key string, body []byte) bool {
+	if len(body) == 0 {
+		return false // a marker: whose it is makes no difference
+	}
+	standing, err := b.Get(ctx, key, int64(len(body)))
+	return err == nil && bytes.Equal(standing, body)
 }
 
 // Overwrite writes an object whether it exists or not. In a bucket that keeps
@@ -127,7 +190,7 @@ func contentType(key string) string {
 	return "application/json"
 }
 
-// List returns the names that start with prefix, in order.
+// List returns the names that start with prefix, in order: ErrClock.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
 	pages := s3.NewListObjectsV2Paginator(b.Client, &s3.ListObjectsV2Input{Bucket: &b.Name, Prefix: &prefix})
@@ -135,6 +198,9 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("list objects: %w", err)
+		}
+		if err := checkClock(page.ResultMetadata); err != nil {
+			return nil, err
 		}
 		for _, o := range page.Contents {
 			keys = append(keys, aws.ToString(o.Key))

@@ -1,7 +1,8 @@
 // Package faultproxy stands between the functions and the local S3 server, and
 // does by a seed what networks, clocks and disks do: answers late, answers 503,
 // cuts the connection before or after the effect, cuts an answer short, says
-// that the caller's clock is wrong, says that the disk is full. It is for tests
+// that the caller's clock is wrong, says that the disk is full, hands out an
+// object damaged. It is for tests
 // and for trials on the local stack; nothing that serves imports it.
 package faultproxy
 
@@ -17,7 +18,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -36,10 +39,16 @@ const (
 	Clock   Kind = "clock"   // 403 RequestTimeTooSkewed: the caller's clock jumped
 	Full    Kind = "full"    // writes alone: 507, as of a disk that is full; see SetFull
 	none    Kind = ""
+
+	// Reads of objects alone: on the wire TLS finds the like, not where it
+	// happened before.
+	Cut     Kind = "cut"     // the second half is missing, and the length agrees
+	Flipped Kind = "flipped" // one bit is another
+	Other   Kind = "other"   // the bytes of the object that was read before
 )
 
 // kinds in the order in which a drawn number is held against their rates.
-var kinds = []Kind{Slow, Busy, Broken, Refused, Lost, Half, Clock}
+var kinds = []Kind{Slow, Busy, Broken, Refused, Lost, Half, Clock, Cut, Flipped, Other}
 
 // Plan says which share of requests meets which fault.
 type Plan struct {
@@ -70,6 +79,7 @@ type Proxy struct {
 	random *rand.Rand
 	full   bool
 	counts map[Kind]int
+	before []byte // the object that was read before
 }
 
 // Serve starts a proxy in front of target, an http URL.
@@ -136,7 +146,7 @@ func (p *Proxy) Counts() map[Kind]int {
 }
 
 // draw decides what a request meets.
-func (p *Proxy) draw(method string) (Kind, time.Duration) {
+func (p *Proxy) draw(r *http.Request) (Kind, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	kind := none
@@ -147,8 +157,11 @@ func (p *Proxy) draw(method string) (Kind, time.Duration) {
 			break
 		}
 	}
-	if p.full && (method == http.MethodPut || method == http.MethodPost) {
+	if p.full && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
 		kind = Full
+	}
+	if slices.Contains([]Kind{Cut, Flipped, Other}, kind) && !readsObject(r) {
+		kind = none
 	}
 	if kind != none {
 		p.counts[kind]++
@@ -158,7 +171,7 @@ func (p *Proxy) draw(method string) (Kind, time.Duration) {
 
 // ServeHTTP passes a request on, or has it meet its fault.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	kind, delay := p.draw(r.Method)
+	kind, delay := p.draw(r)
 	switch kind {
 	case Slow:
 		select {
@@ -186,8 +199,51 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case Half:
 		w = &halved{ResponseWriter: w}
 	}
+	if readsObject(r) {
+		whole := &held{ResponseWriter: w}
+		defer p.spoil(whole, kind)
+		w = whole
+	}
 	p.target.ServeHTTP(w, r)
 }
+
+// readsObject tells whether a request is for an object's bytes.
+func readsObject(r *http.Request) bool {
+	_, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return r.Method == http.MethodGet && key != ""
+}
+
+// spoil answers with the object that is held, changed as kind says.
+func (p *Proxy) spoil(h *held, kind Kind) {
+	body := h.body
+	if h.status == http.StatusOK && len(body) > 0 {
+		p.mu.Lock()
+		before := p.before
+		p.before = slices.Clone(body)
+		p.mu.Unlock()
+		switch kind {
+		case Cut:
+			body = body[:len(body)/2]
+		case Flipped:
+			body[len(body)/2] ^= 1
+		case Other:
+			body = before
+		}
+	}
+	h.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	h.ResponseWriter.WriteHeader(h.status)
+	_, _ = h.ResponseWriter.Write(body) // nobody is left to tell
+}
+
+// held keeps an answer back until it is whole.
+type held struct {
+	http.ResponseWriter
+	status int
+	body   []byte
+}
+
+func (h *held) WriteHeader(status int)      { h.status = status }
+func (h *held) Write(b []byte) (int, error) { h.body = append(h.body, b...); return len(b), nil }
 
 func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/xml")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ func TestProxy(t *testing.T) {
 		done   bool
 	}{
 		{"", 200, true, true},
+		{faultproxy.Cut, 200, false, true},
+		{faultproxy.Flipped, 200, false, true},
+		{faultproxy.Other, 200, false, true},
 		{faultproxy.Slow, 200, true, true},
 		{faultproxy.Busy, 503, false, false},
 		{faultproxy.Broken, 500, false, false},
@@ -50,7 +54,11 @@ func TestProxy(t *testing.T) {
 			defer p.Close()
 			p.SetFull(tt.kind == faultproxy.Full)
 
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.Endpoint+"/key", strings.NewReader("body"))
+			method := http.MethodPut
+			if slices.Contains([]faultproxy.Kind{faultproxy.Cut, faultproxy.Flipped, faultproxy.Other}, tt.kind) {
+				method = http.MethodGet
+			}
+			request, err := http.NewRequestWithContext(t.Context(), method, p.Endpoint+"/bucket/key", strings.NewReader("body"))
 			if err != nil {
 				t.Fatal(err)
 			}

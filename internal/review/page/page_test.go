@@ -58,7 +58,7 @@ func TestEveryCodeHasWords(t *testing.T) {
 		}
 	}
 	for _, a := range []casefile.Action{casefile.Accept, casefile.Change, casefile.Postpone, casefile.Decline, casefile.AnotherPhoto, casefile.ProofOfAge,
-		casefile.Evidence, casefile.Suggest, casefile.Confirm, casefile.Return, casefile.SecondLook, casefile.Overdue} {
+		casefile.Evidence, casefile.Suggest, casefile.Confirm, casefile.Return, casefile.SecondLook} {
 		need("done", string(a))
 		need("history", "decided_"+string(a))
 	}
