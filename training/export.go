@@ -32,6 +32,7 @@ import (
 	"github.com/agequote/agequote/training/fit"
 	"github.com/agequote/agequote/training/measure"
 	"github.com/agequote/agequote/training/net"
+	"github.com/agequote/agequote/training/onnxfile"
 	"github.com/agequote/agequote/training/recipe"
 )
 
@@ -45,19 +46,22 @@ const (
 // exportFlags say how a trained network becomes a package.
 type exportFlags struct {
 	runFlags
+	from   string
 	folds  int
 	parity int
 	date   string
 }
 
-// export makes a model package of a run's best weights: the network as one ONNX
-// file, compared with GoMLX's graph; its interval, calibrated through the whole
-// serving path; the figures and the model card.
+// export makes a model package of a run's best weights, or of those of an
+// earlier package: the network as one ONNX file, compared with GoMLX's graph; its
+// interval, calibrated through the whole serving path; the figures and the model
+// card.
 func export(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var f exportFlags
 	fs := flag.NewFlagSet("export", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	f.register(fs)
+	fs.StringVar(&f.from, "from", "", "`DIR` of an earlier package of this recipe, whose weights are exported anew (default: the run's best)")
 	fs.IntVar(&f.folds, "cross-folds", 10, "folds by person for the cross-validated coverage on the card")
 	fs.IntVar(&f.parity, "parity", 200, "photos on which the file is compared with GoMLX's graph")
 	fs.StringVar(&f.date, "valuation-date", "", "date whose products are priced, YYYY-MM-DD (default today)")
@@ -98,13 +102,13 @@ func export(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 }
 
 func (f *exportFlags) export(ctx context.Context, j *job, date time.Time, stderr io.Writer) (*model.Package, error) {
-	best, err := fit.LoadBest(j.dir, j.run.Params.Ctx)
+	n := j.recipe.Network
+	params := &net.Params{Ctx: j.run.Params.Ctx, Average: j.recipe.Fit.Average > 0}
+	from, err := f.load(j, params)
 	if err != nil {
 		return nil, err
 	}
-	n := j.recipe.Network
-	params := &net.Params{Ctx: j.run.Params.Ctx, Average: j.recipe.Fit.Average > 0}
-	network, err := net.Export(params, j.weights, mean, net.Body{First: n.First}, j.head(), face.Size, j.recipe.Fit.Mirror)
+	network, err := net.Export(params, j.weights, mean, net.Body{First: n.First}, j.head(), face.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +117,7 @@ func (f *exportFlags) export(ctx context.Context, j *job, date time.Time, stderr
 		return nil, fmt.Errorf("read detector: %w", err)
 	}
 	manifest := model.Manifest{
-		Schema: model.Schema, Name: j.recipe.Name, Use: j.recipe.Use(), Point: age.Point(best.Point),
+		Schema: model.Schema, Name: j.recipe.Name, Use: j.recipe.Use(), Point: from.Point,
 		Detector: model.Detector{File: detectorFile},
 		Network: model.Network{
 			File: networkFile, Input: net.ExportInput, Output: net.ExportOutput, Classes: n.Classes, Size: face.Size, Face: face.Version,
@@ -152,10 +156,37 @@ func (f *exportFlags) export(ctx context.Context, j *job, date time.Time, stderr
 	if files[evaluation.DocumentName], err = document.Encode(); err != nil {
 		return nil, err
 	}
-	if files[cardFile], err = j.card(manifest, best, document, rows); err != nil {
+	if files[cardFile], err = j.card(manifest, from, document, rows); err != nil {
 		return nil, err
 	}
 	return model.NewPackage(manifest, files)
+}
+
+// origin is where a package's weights come from.
+type origin struct {
+	Point   age.Point
+	Best    *fit.Scores // of the run, or nil
+	Package string      // else: the hash of the earlier package
+}
+
+// load sets the weights that are exported.
+func (f *exportFlags) load(j *job, p *net.Params) (origin, error) {
+	if f.from == "" {
+		best, err := fit.LoadBest(j.dir, p.Ctx)
+		if err != nil {
+			return origin{}, err
+		}
+		return origin{Point: age.Point(best.Point), Best: best}, nil
+	}
+	pkg, err := model.ReadPackage(os.DirFS(f.from))
+	if err != nil {
+		return origin{}, err
+	}
+	network, err := os.ReadFile(filepath.Join(f.from, pkg.Manifest.Network.File))
+	if err != nil {
+		return origin{}, fmt.Errorf("read network: %w", err)
+	}
+	return origin{Point: pkg.Manifest.Point, Package: pkg.Hash}, net.Import(p, network)
 }
 
 // readPhotos sends the labelled photos through the serving path. The interval
@@ -170,8 +201,9 @@ func readPhotos(ctx context.Context, manifest model.Manifest, s age.Settings, fi
 }
 
 // parity compares the exported file in ONNX Runtime with the same network whole
-// in GoMLX, from the pixels of the first n validation photos, in batches: the
-// largest difference of a probability, and of the point estimate.
+// in GoMLX, with weights rounded as the file's are, from the pixels of the first n
+// validation photos, in batches: the largest difference of a probability, and of
+// the point estimate. What the rounding does is in the figures of the evaluation.
 func (j *job) parity(ctx context.Context, trained *net.Params, network []byte, n int, point age.Point, stderr io.Writer) (*evaluation.Parity, error) {
 	labels, err := dataset.ReadValidation(j.dir)
 	if err != nil {
@@ -264,13 +296,7 @@ func (j *job) wholeNetwork(trained *net.Params) (func(pixels []byte, n int) ([]f
 	}
 	e, err := gomlx.NewExec(j.run.Backend, p.Ctx, func(ctx *gomlx.Context, x *graph.Node) *graph.Node {
 		q := &net.Params{Ctx: ctx}
-		one := func(x *graph.Node) *graph.Node {
-			return graph.Softmax(head.Graph(q, body.Graph(q, stem.Graph(q, x))))
-		}
-		if !j.recipe.Fit.Mirror {
-			return one(x)
-		}
-		return graph.MulScalar(graph.Add(one(x), one(graph.Reverse(x, 2))), 0.5)
+		return graph.Softmax(head.Graph(q, body.Graph(q, stem.Graph(q, x))))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("compile network: %w", err)
@@ -284,10 +310,15 @@ func (j *job) wholeNetwork(trained *net.Params) (func(pixels []byte, n int) ([]f
 	}, nil
 }
 
-// wholeParams are the trained weights with those of the frozen part.
+// wholeParams are the trained weights with those of the frozen part, rounded as
+// net.Export rounds them.
 func (j *job) wholeParams(trained *net.Params) (*net.Params, error) {
 	p := &net.Params{Ctx: gomlx.New()}
-	if err := errors.Join(net.Stem{Mean: mean}.Load(p, j.tensors), net.Body{First: 1}.Load(p, j.tensors)); err != nil {
+	frozen := map[string]onnxfile.Tensor{}
+	for name, t := range j.tensors {
+		frozen[name] = t.Rounded()
+	}
+	if err := errors.Join(net.Stem{Mean: mean}.Load(p, frozen), net.Body{First: 1}.Load(p, frozen)); err != nil {
 		return nil, err
 	}
 	for _, name := range trained.Names() {
@@ -295,7 +326,7 @@ func (j *job) wholeParams(trained *net.Params) (*net.Params, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Set(name, values, dims...)
+		p.Set(name, onnxfile.Tensor{Dims: dims, Data: values}.Rounded().Data, dims...)
 	}
 	return p, nil
 }
@@ -336,7 +367,7 @@ type widthLine struct {
 }
 
 // card renders the model card.
-func (j *job) card(m model.Manifest, best *fit.Scores, d evaluation.Document, rows []evaluation.Row) ([]byte, error) {
+func (j *job) card(m model.Manifest, from origin, d evaluation.Document, rows []evaluation.Row) ([]byte, error) {
 	var adults []float64
 	for _, r := range rows {
 		if r.Code == reason.OK && r.Age >= 18 && r.Age <= 75 {
@@ -372,7 +403,7 @@ func (j *job) card(m model.Manifest, best *fit.Scores, d evaluation.Document, ro
 	}
 	var b bytes.Buffer
 	err = t.Execute(&b, map[string]any{
-		"Manifest": m, "Recipe": j.recipe, "Best": best, "Trained": trained, "Document": d, "Report": d.Report,
+		"Manifest": m, "Recipe": j.recipe, "From": from, "Trained": trained, "Document": d, "Report": d.Report,
 		"Groups": slices.Sorted(maps.Keys(d.Report.Groups)), "Widths": widths, "Adults": len(adults),
 	})
 	if err != nil {

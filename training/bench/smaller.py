@@ -1,4 +1,4 @@
-"""Makes smaller or quicker networks of a package's, and measures them beside it.
+"""Makes other networks of a package's, larger and smaller, and measures them beside it.
 
     python smaller.py --package models --agequote bin/agequote --train train.tsv --validation validation.tsv \\
         --images FACES --out build/smaller --docs docs/benchmarks.md
@@ -48,36 +48,37 @@ class Photos(CalibrationDataReader):
         return {self.name: np.asarray(photo)[None]}
 
 
-def halve(model):
-    """Keeps large weights in 16-bit floats, which are cast once, when the network is loaded."""
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 1024:
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name + "/half"))
-        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    for cast in reversed(casts):
-        model.graph.node.insert(0, cast)
+def widen(model):
+    """Keeps all weights in 32 bits."""
+    graph = model.graph
+    halves = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT16}
+    for cast in [n for n in graph.node if n.op_type == "Cast" and n.input[0] in halves]:
+        half = halves[cast.input[0]]
+        half.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(half).astype(np.float32), cast.output[0]))
+        graph.node.remove(cast)
 
 
-def look_once(model):
-    """Leaves the mirror image out: the batch is the photo alone, and so is the mean."""
-    nodes = model.graph.node
-    both = next(n for n in nodes if n.op_type == "Concat")
-    mirror = next(n for n in nodes if n.output[0] == both.input[1])
-    for n in nodes:
+def look_twice(model):
+    """Takes the mean with the mirror image."""
+    graph = model.graph
+    turned = next(n for n in graph.node if n.op_type == "Transpose")
+    last = next(n for n in graph.node if n.op_type == "Softmax")
+    classes = graph.output[0].type.tensor_type.shape.dim[1].dim_value
+
+    def ints(name, *values):
+        graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+    for n in graph.node:
         for i, name in enumerate(n.input):
-            if name == both.output[0]:
-                n.input[i] = both.input[0]
-    nodes.remove(both)
-    nodes.remove(mirror)
-    shape = next(n for n in nodes if n.op_type == "Reshape").input[1]
-    for tensor in model.graph.initializer:
-        if tensor.name == shape:
-            values = numpy_helper.to_array(tensor).copy()
-            values[values == 2] = 1
-            tensor.CopyFrom(numpy_helper.from_array(values, shape))
+            if name == turned.output[0]:
+                n.input[i] = "both"
+    at = list(graph.node).index(turned) + 1
+    graph.node.insert(at, helper.make_node("Slice", [turned.output[0], ints("first", -1), ints("end", -(2**63)), ints("axis", 3), ints("step", -1)], ["mirror"]))
+    graph.node.insert(at + 1, helper.make_node("Concat", [turned.output[0], "mirror"], ["both"], axis=0))
+    answer, last.output[0] = last.output[0], "each"
+    graph.node.append(helper.make_node("Reshape", ["each", ints("pair", 2, -1, classes)], ["pairs"]))
+    graph.node.append(helper.make_node("ReduceMean", ["pairs"], [answer], axes=[0], keepdims=0))
 
 
 def quantise(prepared, out, photos, **options):
@@ -99,6 +100,7 @@ def write_package(source, out, network):
 
 def session(path):
     options = ort.SessionOptions()
+    options.log_severity_level = 3  # it tells of each weight that an optimisation leaves out
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -142,10 +144,6 @@ def main():
     a = parser.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     whole, prepared = a.package / "age.onnx", a.out / "prepared.onnx"
-    quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
-    graph = onnx.load(prepared).graph
-    name, size = graph.input[0].name, graph.input[0].type.tensor_type.shape.dim[1].dim_value
-
     paths = {"as shipped": whole}
 
     def edited(way, change):
@@ -154,8 +152,11 @@ def main():
         paths[way] = a.out / (way.replace(" ", "-") + ".onnx")
         onnx.save(model, paths[way])
 
-    edited("16-bit weights", halve)
-    edited("without the mirror image", look_once)
+    edited("weights in 32 bits", widen)
+    edited("mean with the mirror image", look_twice)
+    quant_pre_process(str(paths["weights in 32 bits"]), str(prepared), skip_symbolic_shape=True)
+    graph = onnx.load(prepared).graph
+    name, size = graph.input[0].name, graph.input[0].type.tensor_type.shape.dim[1].dim_value
     # Depthwise convolutions hold few weights and, scaled by one number a
     # tensor, lose most: one way leaves them whole.
     depthwise = [n.name for n in graph.node if n.op_type == "Conv" and any(x.name == "group" and x.i > 1 for x in n.attribute)]

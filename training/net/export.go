@@ -2,7 +2,7 @@ package net
 
 import (
 	"fmt"
-	"math"
+	"strings"
 
 	"github.com/agequote/agequote/training/onnxfile"
 )
@@ -18,10 +18,10 @@ const (
 const trained = "trained/"
 
 // Export writes the whole network as one ONNX file that takes the pixels of
-// crops: channels are turned, means subtracted, photo and mirror image averaged
-// (with mirror) inside. The frozen part is the backbone's file, pruned to the
-// block before b.First; the rest are the weights of p.
-func Export(p *Params, backbone []byte, mean [3]float32, b Body, h Head, size int, mirror bool) ([]byte, error) {
+// crops: channels are turned and means subtracted inside. The frozen part is the
+// backbone's file, pruned to the block before b.First; the rest are the weights
+// of p. Large weights are kept in 16 bits.
+func Export(p *Params, backbone []byte, mean [3]float32, b Body, h Head, size int) ([]byte, error) {
 	lower, err := onnxfile.Prune(backbone, BlockTensor(b.First-1))
 	if err != nil {
 		return nil, err
@@ -30,10 +30,6 @@ func Export(p *Params, backbone []byte, mean [3]float32, b Body, h Head, size in
 	x := e.b.Input(ExportInput, onnxfile.Uint8, -1, size, size, 3)
 	x = e.b.Node("Cast", []string{x}, onnxfile.Attribute{Name: "to", Value: onnxfile.Float32})
 	x = e.b.Node("Transpose", []string{x}, onnxfile.Attribute{Name: "perm", Value: []int{0, 3, 1, 2}})
-	if mirror {
-		flipped := e.b.Node("Slice", []string{x, e.b.Ints(-1), e.b.Ints(math.MinInt64), e.b.Ints(3), e.b.Ints(-1)})
-		x = e.b.Node("Concat", []string{x, flipped}, onnxfile.Attribute{Name: "axis", Value: 0})
-	}
 	x = e.b.Node("Gather", []string{x, e.b.Ints(2, 1, 0)}, onnxfile.Attribute{Name: "axis", Value: 1})
 	x = e.b.Node("Sub", []string{x, e.b.Floats(trained+"mean", onnxfile.Tensor{Dims: []int{1, 3, 1, 1}, Data: mean[:]})})
 	if x, err = e.b.Include(lower, x); err != nil {
@@ -41,18 +37,36 @@ func Export(p *Params, backbone []byte, mean [3]float32, b Body, h Head, size in
 	}
 	x = e.body(b, x)
 	x = e.head(h, x)
-	x = e.b.Node("Softmax", []string{x}, onnxfile.Attribute{Name: "axis", Value: 1})
-	if mirror {
-		x = e.b.Node("Reshape", []string{x, e.b.Ints(2, -1, h.Classes)})
-		e.b.NodeTo(ExportOutput, "ReduceMean", []string{x}, onnxfile.Attribute{Name: "axes", Value: []int{0}}, onnxfile.Attribute{Name: "keepdims", Value: 0})
-	} else {
-		e.b.NodeTo(ExportOutput, "Identity", []string{x})
-	}
+	e.b.NodeTo(ExportOutput, "Softmax", []string{x}, onnxfile.Attribute{Name: "axis", Value: 1})
 	e.b.Output(ExportOutput, onnxfile.Float32, -1, h.Classes)
 	if e.err != nil {
 		return nil, fmt.Errorf("export network: %w", e.err)
 	}
-	return e.b.Model(), nil
+	return onnxfile.Halve(e.b.Model())
+}
+
+// Import sets the weights of p, which must be there, to those that Export wrote
+// into a network of the same layers.
+func Import(p *Params, network []byte) error {
+	tensors, err := onnxfile.Tensors(network)
+	if err != nil {
+		return err
+	}
+	for _, name := range p.Names() {
+		values, dims, err := p.Values(name)
+		if err != nil {
+			return err
+		}
+		t, ok := tensors[trained+name]
+		if !ok || len(t.Data) != len(values) {
+			return fmt.Errorf("import network: no weight %q of %d values", name, len(values))
+		}
+		if strings.HasSuffix(name, "depthwise/kernel") || strings.HasSuffix(name, "pointwise/kernel") {
+			t.Data = transposed(t.Data, t.Dims[0], len(t.Data)/t.Dims[0])
+		}
+		p.Set(name, t.Data, dims...)
+	}
+	return nil
 }
 
 // exporter writes layers with the weights of p; the first error stays.

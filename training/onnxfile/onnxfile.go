@@ -8,7 +8,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
+	"github.com/x448/float16"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -59,14 +61,14 @@ const (
 	Int64   = 7
 )
 
-// Tensor is a float32 tensor.
+// Tensor is a tensor of floats.
 type Tensor struct {
 	Dims []int
 	Data []float32 // row-major
 }
 
-// Tensors returns the float32 initializers of a model: its weights, by name.
-// Those of other types are left out.
+// Tensors returns the initializers of a model that are floats of 32 or 16 bits:
+// its weights, by name. Those of other types are left out.
 func Tensors(model []byte) (map[string]Tensor, error) {
 	graph, err := graphOf(model)
 	if err != nil {
@@ -82,7 +84,7 @@ func Tensors(model []byte) (map[string]Tensor, error) {
 			return nil, fmt.Errorf("read tensor %q: %w", name(f.bytes, tensorName), err)
 		}
 		if isFloat {
-			tensors[name(f.bytes, tensorName)] = t
+			tensors[strings.TrimSuffix(name(f.bytes, tensorName), halfSuffix)] = t
 		}
 	}
 	return tensors, nil
@@ -111,7 +113,7 @@ func parseTensor(message []byte) (t Tensor, isFloat bool, err error) {
 	if err != nil {
 		return t, false, err
 	}
-	size := 1
+	size, width := 1, 4
 	for _, f := range fields {
 		switch f.number {
 		case tensorDims:
@@ -123,7 +125,10 @@ func parseTensor(message []byte) (t Tensor, isFloat bool, err error) {
 				size *= int(d)
 			}
 		case tensorDataType:
-			isFloat = f.varint() == Float32
+			isFloat = f.varint() == Float32 || f.varint() == Float16
+			if f.varint() == Float16 {
+				width = 2
+			}
 		}
 	}
 	if !isFloat {
@@ -131,8 +136,12 @@ func parseTensor(message []byte) (t Tensor, isFloat bool, err error) {
 	}
 	for _, f := range fields {
 		if f.number == tensorRaw || f.number == tensorFloats && f.bytes != nil {
-			for b := f.bytes; len(b) >= 4; b = b[4:] {
-				t.Data = append(t.Data, math.Float32frombits(binary.LittleEndian.Uint32(b)))
+			for b := f.bytes; len(b) >= width; b = b[width:] {
+				if width == 2 {
+					t.Data = append(t.Data, float16.Frombits(binary.LittleEndian.Uint16(b)).Float32())
+				} else {
+					t.Data = append(t.Data, math.Float32frombits(binary.LittleEndian.Uint32(b)))
+				}
 			}
 		}
 	}
