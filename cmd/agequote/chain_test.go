@@ -449,6 +449,50 @@ func TestChainRedrive(t *testing.T) {
 	}
 }
 
+// TestChainEarly has quote told of an estimate that is not there yet: it gives
+// up, and the case waits for a person. The photo comes after all, and a redrive,
+// which knows where it is, does nothing twice and ends the wait.
+func TestChainEarly(t *testing.T) {
+	photo := readSample(t, "grace_hopper.jpg")
+	c := startChain(t)
+	ctx := t.Context()
+	id := casefile.NewID()
+	source := casefile.Source{Bucket: c.Resource("UploadsBucket"), Key: casefile.UploadKey(id, 1)}
+	early, err := json.Marshal(casefile.Answer{Schema: 1, Results: []casefile.Result{{Schema: 1, Case: id, N: 1, Code: reason.OK, Source: source}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeApplication(ctx, c.cases, id, testFacts, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.lambda().InvokeAsync(ctx, c.Resource("QuoteFunction"), early); err != nil {
+		t.Fatal(err)
+	}
+	c.settle(t, time.Minute)
+	f, err := cases.Read[casefile.Failure](ctx, c.cases, casefile.FailureKey(id, casefile.PhotoCause(1)))
+	if err != nil || f.Object.Stage != "quote" || f.Object.Source != source {
+		t.Fatalf("failure %+v, %v\n%s", f.Object, err, c.log)
+	}
+	if _, err := c.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &source.Bucket, Key: &source.Key, Body: bytes.NewReader(photo)}); err != nil {
+		t.Fatal(err)
+	}
+	c.settle(t, time.Minute)
+	r := redriver{env: &env{stdout: io.Discard, stderr: io.Discard}, cases: c.cases, lambda: c.lambda(), predict: c.Resource("PredictFunction"), quote: c.Resource("QuoteFunction")}
+	if err := r.run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c.settle(t, time.Minute)
+	got := c.versions(t, "cases/"+id+"/")
+	for _, key := range []string{casefile.EstimateKey(id, 1), casefile.QuoteKey(id, "photo-0001")} {
+		if got[key] != 1 {
+			t.Errorf("%s was written %d times, want once\n%s", key, got[key], c.log)
+		}
+	}
+	if left, err := c.cases.List(ctx, "queue/waiting/failed/"); err != nil || len(left) > 0 {
+		t.Errorf("markers left: %q, %v", left, err)
+	}
+}
+
 // TestBucketConforms runs the stores' suite on S3 as the functions use it.
 func TestBucketConforms(t *testing.T) {
 	c := startChain(t)

@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +21,15 @@ import (
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/digest"
 	"github.com/agequote/agequote/internal/erasure"
+	"github.com/agequote/agequote/internal/event"
 	"github.com/agequote/agequote/internal/journal"
+	"github.com/agequote/agequote/internal/metrics"
+	"github.com/agequote/agequote/internal/quote"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/rulebook"
 	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
+	"github.com/agequote/agequote/rules"
 )
 
 const (
@@ -325,6 +334,77 @@ func TestLateWritesFindTheirNamesTaken(t *testing.T) {
 		}
 	}
 	w.clean(t)
+}
+
+// TestEraseWhileQuoted erases a case before each of the requests of a quote that
+// is delivered twice: whatever the quote writes late finds its name taken. A
+// queue marker alone may come after all; whoever reads the queue removes it, and
+// expire does.
+func TestEraseWhileQuoted(t *testing.T) {
+	book, err := rulebook.Load(rules.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := 0
+	for at := 1; ; at++ {
+		w := newWorld(t)
+		asked := 0
+		h := &quote.Handler{
+			Book: book, Metrics: &metrics.Recorder{Out: io.Discard, Now: time.Now}, Version: "sha256:code",
+			Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+			Cases: interrupted{w.cases, func() {
+				if asked++; asked != at {
+					return
+				}
+				if _, err := w.eraser().Erase(t.Context(), caseID, "customer", "test"); err != nil {
+					t.Fatal(err)
+				}
+			}},
+		}
+		for range 2 {
+			if _, err := h.Handle(t.Context(), event.Quote{Cases: []event.Cause{{Case: caseID, Cause: "facts-0001", Code: reason.OK}}}); err != nil {
+				t.Fatalf("erased before request %d: %v", at, err)
+			}
+		}
+		if asked < at {
+			t.Logf("erased before each of %d requests; a marker came late %d times", asked, late)
+			break
+		}
+		markers, err := w.cases.List(t.Context(), "queue/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stray := slices.DeleteFunc(markers, func(key string) bool { return path.Base(key) != caseID }); len(stray) > 0 {
+			late++
+			if err := cases.Unmark(t.Context(), w.cases, stray...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w.clean(t); t.Failed() {
+			t.Fatalf("erased before request %d", at)
+		}
+	}
+}
+
+// interrupted is a store before each of whose requests something else happens.
+type interrupted struct {
+	*store.Memory
+	before func()
+}
+
+func (i interrupted) Get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	i.before()
+	return i.Memory.Get(ctx, key, limit)
+}
+
+func (i interrupted) List(ctx context.Context, prefix string) ([]string, error) {
+	i.before()
+	return i.Memory.List(ctx, prefix)
+}
+
+func (i interrupted) PutIfAbsent(ctx context.Context, key string, body []byte) error {
+	i.before()
+	return i.Memory.PutIfAbsent(ctx, key, body)
 }
 
 func TestHold(t *testing.T) {

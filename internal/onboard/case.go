@@ -92,6 +92,9 @@ func (h *Handler) read(ctx context.Context, v *caseView) error {
 	jobs := &reading{store: h.Cases}
 	jobs.group, jobs.ctx = errgroup.WithContext(ctx)
 	jobs.group.SetLimit(readers)
+	jobs.gaveUp = slices.ContainsFunc(v.keys, func(key string) bool {
+		return path.Base(key) == "failure.json" || path.Base(path.Dir(key)) == "failures"
+	})
 
 	var application, asked string
 	for _, key := range v.keys { // in order of their names
@@ -104,13 +107,13 @@ func (h *Handler) read(ctx context.Context, v *caseView) error {
 		case folder == "requests/" && strings.HasPrefix(base, "person-"):
 			asked = key
 		case folder == "quotes/":
-			fetch(jobs, key, func(q casefile.Quote) { v.quotes[base] = q })
+			fetchResult(jobs, key, func(q casefile.Quote) { v.quotes[base] = q })
 		case folder == "decisions/":
 			fetch(jobs, key, func(d casefile.Decision) { v.decisions[casefile.DecisionCause(d.N)] = d })
 		case folder == "failures/":
 			fetch(jobs, key, func(f casefile.Failure) { v.failures[base] = f })
 		case strings.HasPrefix(folder, "photos/") && base == "estimate":
-			fetch(jobs, key, func(e casefile.Estimate) { v.photo(e.N).estimate = &e })
+			fetchResult(jobs, key, func(e casefile.Estimate) { v.photo(e.N).estimate = &e })
 		case strings.HasPrefix(folder, "photos/") && base == "failure":
 			fetch(jobs, key, func(f casefile.Failure) { v.photo(f.N).failure = &f })
 		}
@@ -279,21 +282,40 @@ type reading struct {
 	ctx   context.Context // of the request that reads; a reading does not outlive it
 	group *errgroup.Group
 	mu    sync.Mutex
+
+	gaveUp bool // something of the case was given up
 }
 
-// fetch reads one object. One that was deleted since it was listed is left out.
-func fetch[T any](r *reading, key string, use func(T)) {
+// fetchResult reads an estimate or a quote. Where something was given up, one
+// that is damaged may be why: it is left out, and the customer is told that a
+// person has the case.
+func fetchResult[T any](r *reading, key string, use func(T)) {
 	r.group.Go(func() error {
-		o, err := cases.Read[T](r.ctx, r.store, key)
-		if errors.Is(err, store.ErrNotFound) {
+		err := readInto(r, key, use)
+		if r.gaveUp && errors.Is(err, cases.ErrUnreadable) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		use(o.Object)
-		return nil
+		return err
 	})
+}
+
+// fetch reads one object.
+func fetch[T any](r *reading, key string, use func(T)) {
+	r.group.Go(func() error { return readInto(r, key, use) })
+}
+
+// readInto reads one object now. One that was deleted since it was listed is left
+// out.
+func readInto[T any](r *reading, key string, use func(T)) error {
+	o, err := cases.Read[T](r.ctx, r.store, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	use(o.Object)
+	return nil
 }

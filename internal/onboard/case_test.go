@@ -1,12 +1,15 @@
 package onboard
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/agequote/agequote/internal/casefile"
+	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/reason"
+	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
 )
 
@@ -88,6 +91,34 @@ func TestStanding(t *testing.T) {
 				t.Errorf("%s since %v, want %s since %v", got.state, got.at, tt.want, at(tt.since))
 			}
 		})
+	}
+}
+
+// TestStandingDamaged reads a case whose estimate or quote is damaged: once it
+// was given up, the customer is told that a person has it.
+func TestStandingDamaged(t *testing.T) {
+	for _, damaged := range []string{casefile.EstimateKey("case-0001", 1), casefile.QuoteKey("case-0001", "photo-0001")} {
+		s := new(store.Memory)
+		put := func(key, body string) {
+			if err := s.PutIfAbsent(t.Context(), key, []byte(body)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(casefile.ApplicationKey("case-0001", 1), `{"schema":1,"case":"case-0001","n":1,"time":"2026-11-25T00:00:00Z","consent":{"version":"v"}}`)
+		put(casefile.UploadKey("case-0001", 1), "photo")
+		put(damaged, `{"age":4`)
+		h := &Handler{Cases: s, Photos: s}
+		if _, err := h.look(t.Context(), "case-0001"); !errors.Is(err, cases.ErrUnreadable) {
+			t.Errorf("%s: look = %v before anything was given up", damaged, err)
+		}
+		put(casefile.FailureKey("case-0001", "photo-0001"), `{"schema":1,"case":"case-0001","n":1,"stage":"quote","time":"2026-11-25T00:01:00Z"}`)
+		v, err := h.look(t.Context(), "case-0001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.standing(time.Date(2026, 11, 25, 0, 2, 0, 0, time.UTC)); got.state != WithAPerson {
+			t.Errorf("%s: state %s", damaged, got.state)
+		}
 	}
 }
 

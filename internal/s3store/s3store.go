@@ -190,7 +190,8 @@ func contentType(key string) string {
 	return "application/json"
 }
 
-// List returns the names that start with prefix, in order: ErrClock.
+// List returns the names that start with prefix, in order, each once, also where
+// a page repeats some of another: ErrClock.
 func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	var keys []string
 	pages := s3.NewListObjectsV2Paginator(b.Client, &s3.ListObjectsV2Input{Bucket: &b.Name, Prefix: &prefix})
@@ -206,7 +207,8 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 			keys = append(keys, aws.ToString(o.Key))
 		}
 	}
-	return keys, nil
+	slices.Sort(keys)
+	return slices.Compact(keys), nil
 }
 
 // ListAfter returns at most limit names, 1 to 1000, that start with prefix and

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,26 @@ func TestDamage(t *testing.T) {
 			t.Errorf("damaged %d times: %q, %v, asked %d times", damaged, got, err, asked)
 		}
 		server.Close()
+	}
+}
+
+// TestPages lists two pages of which the second repeats, and turns around.
+func TestPages(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		keys, more := []string{"a", "b"}, "<IsTruncated>true</IsTruncated><NextContinuationToken>next</NextContinuationToken>"
+		if r.URL.Query().Get("continuation-token") != "" {
+			keys, more = []string{"c", "b", "a"}, "<IsTruncated>false</IsTruncated>"
+		}
+		fmt.Fprint(w, "<ListBucketResult>", more)
+		for _, key := range keys {
+			fmt.Fprintf(w, "<Contents><Key>%s</Key></Contents>", key)
+		}
+		fmt.Fprint(w, "</ListBucketResult>")
+	}))
+	defer server.Close()
+	if got, err := bucket(server.URL).List(t.Context(), ""); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("List = %q, %v", got, err)
 	}
 }
 
