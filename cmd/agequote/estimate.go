@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/model"
@@ -68,7 +71,7 @@ func estimatePhotos(ctx context.Context, e *env, flags *modelFlags, photos []str
 		}
 		line, err := estimateFile(m, file)
 		if err != nil {
-			fmt.Fprintf(e.stderr, "agequote: %s: %v\n", file, err)
+			fmt.Fprintf(e.stderr, "agequote: %s: %v\n", printable(file), err)
 		}
 		if line.Code == reason.Internal {
 			unread++
@@ -122,12 +125,21 @@ func readPhoto(file string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, int64(face.DefaultLimits.Bytes)+1))
 }
 
+// printable is a file's name for a terminal: a name can hold a line that looks
+// like one of ours, or what moves the cursor.
+func printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
 func (l estimateLine) print(w io.Writer) error {
 	if l.Code != reason.OK {
-		_, err := fmt.Fprintf(w, "%s: %s: %s\n", l.File, l.Code, l.Message)
+		_, err := fmt.Fprintf(w, "%s: %s: %s\n", printable(l.File), l.Code, l.Message)
 		return err
 	}
 	_, err := fmt.Fprintf(w, "%s: %.1f years, with %.0f%% coverage %.1f to %.1f (%.0f ms)\n",
-		l.File, *l.Age, *l.Coverage*100, *l.Low, *l.High, l.MS)
+		printable(l.File), *l.Age, *l.Coverage*100, *l.Low, *l.High, l.MS)
 	return err
 }

@@ -101,6 +101,19 @@ func TestEstimateCommand(t *testing.T) {
 	}
 }
 
+// TestEstimateNames gives photos names that would write lines of their own.
+func TestEstimateNames(t *testing.T) {
+	onnxtest.Require(t)
+	const hostile = "missing\x1b[31m\npassport.jpg: 40.0 years\u202e.jpg"
+	status, stdout, stderr := call(t, "estimate", hostile, "Zoë 1.jpg", "--model", "../../models")
+	if status != 1 || strings.ContainsAny(stdout+stderr, "\x1b\u202e") || strings.Contains(stdout+stderr, "\npassport") {
+		t.Errorf("status %d, printed %q and %q", status, stdout, stderr)
+	}
+	if !strings.Contains(stdout, "\nZoë 1.jpg: internal") {
+		t.Errorf("printed %q", stdout)
+	}
+}
+
 func TestEvaluateCommand(t *testing.T) {
 	onnxtest.Require(t)
 	labels := filepath.Join(t.TempDir(), "labels.tsv")

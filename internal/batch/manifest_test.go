@@ -3,6 +3,7 @@ package batch_test
 import (
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,39 @@ func TestReaderProblems(t *testing.T) {
 				t.Errorf("sentence %q", p.Sentence)
 			}
 		})
+	}
+}
+
+// letters is a line that does not end.
+type letters struct{}
+
+func (letters) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	return len(b), nil
+}
+
+// TestReaderLongLine has a line of two gigabytes between good ones, in little
+// memory.
+func TestReaderLongLine(t *testing.T) {
+	const good = "customer1,1.jpg,40,male,180,80,never,1000,10,US,,\n"
+	r, err := batch.NewReader(io.MultiReader(strings.NewReader(header+"\n"+good), io.LimitReader(letters{}, 2<<30),
+		strings.NewReader("\n"+strings.Replace(good, "customer1", "customer2", 1))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i, bad := range []bool{false, true, false} {
+		item, err := r.Next()
+		if err != nil || (item.Problem != nil) != bad {
+			t.Fatalf("item %d: %+v, %v", i, item.Problem, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+		t.Errorf("reading took %d KB", used>>10)
 	}
 }
 

@@ -277,6 +277,8 @@ func TestTamperedArchive(t *testing.T) {
 		"changed": {func(f map[string][]byte) { f[key] = bytes.Replace(f[key], []byte("u1"), []byte("u9"), 1) }, key + ": was changed"},
 		"removed": {func(f map[string][]byte) { delete(f, key) }, key + ": is missing"},
 		"added":   {func(f map[string][]byte) { f["cases/x.json"] = []byte("{}") }, "cases/x.json: is not in the index"},
+		"bomb": {func(f map[string][]byte) { f[key] = make([]byte, 1<<20) }, // not all of it is unpacked
+			fmt.Sprintf("%s: was changed: it has %d bytes", key, len(unpack(t, archive)[key])+1)},
 		"counts": {func(f map[string][]byte) {
 			f["index.json"] = bytes.Replace(f["index.json"], []byte(`"cases_listed": 4`), []byte(`"cases_listed": 5`), 1)
 		}, "index.json: its counts do not balance"},

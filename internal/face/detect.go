@@ -44,9 +44,10 @@ var DetectorOutputs = []string{
 }
 
 const (
-	minScore   = 0.6 // of a face
-	maxOverlap = 0.3 // intersection over union above which two boxes are one face
-	padding    = 32  // sides are padded to a multiple of it
+	minScore   = 0.6  // of a face
+	maxOverlap = 0.3  // intersection over union above which two boxes are one face
+	maxBoxes   = 5000 // that are compared with each other, as in OpenCV: a picture can be made for more
+	padding    = 32   // sides are padded to a multiple of it
 )
 
 // detectSides are the lengths in pixels of the longer side at which the
@@ -128,7 +129,7 @@ func decodeBox(bbox, kps []float32, column, row, stride, f int, score float64) B
 func suppress(boxes []Box) []Box {
 	slices.SortStableFunc(boxes, func(a, b Box) int { return cmp.Compare(b.Score, a.Score) })
 	var kept []Box
-	for _, b := range boxes {
+	for _, b := range boxes[:min(len(boxes), maxBoxes)] {
 		if !slices.ContainsFunc(kept, func(k Box) bool { return overlap(k, b) > maxOverlap }) {
 			kept = append(kept, b)
 		}

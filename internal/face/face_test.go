@@ -11,7 +11,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
 	xdraw "golang.org/x/image/draw"
 
@@ -343,4 +345,63 @@ func mapped(img image.Image, at func(x, y int) color.RGBA) image.Image {
 		}
 	}
 	return out
+}
+
+// wild is a detector that answers as it is told: at each cell the same values,
+// and nothing where it looks at fewer pixels than from.
+type wild struct {
+	score, size, shift float32
+	from               int64
+}
+
+func (n wild) Run(_ []float32, shape ...int64) ([][]float32, error) {
+	var out [][]float32
+	for _, width := range []int{1, 1, 4, 10} {
+		for _, stride := range []int64{8, 16, 32} {
+			values := make([]float32, shape[2]/stride*(shape[3]/stride)*int64(width))
+			for i := range values {
+				switch {
+				case width == 1 && shape[3] >= n.from:
+					values[i] = n.score
+				case width == 4 && i%4 >= 2:
+					values[i] = n.size
+				case width > 1:
+					values[i] = n.shift * float32(1+i%width)
+				}
+			}
+			out = append(out, values)
+		}
+	}
+	return out, nil
+}
+
+// TestReadSurvivesWildDetections has a picture for which the detector sees a face
+// in each of 33,600 places, none near another, and others whose places are
+// nowhere.
+func TestReadSurvivesWildDetections(t *testing.T) {
+	photo := encodeJPEG(t, image.NewGray(image.Rect(0, 0, 1280, 1280)))
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for name, network := range map[string]wild{
+		"everywhere":       {score: 1, size: -9, from: 1280},
+		"points together":  {score: 1},
+		"larger than all":  {score: 1, size: 80, shift: 1e9},
+		"without end":      {score: 1, size: inf, shift: inf},
+		"before the start": {score: 1, size: -inf, shift: -inf},
+		"no numbers":       {score: 1, size: nan, shift: nan},
+		"no score":         {score: nan},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			started := time.Now()
+			if _, err := (&face.Reader{Detector: network}).Read(photo); reason.Of(err) == reason.Internal {
+				t.Errorf("Read = %v", err)
+			}
+			took := time.Since(started)
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; took > time.Second || used > 100<<20 {
+				t.Errorf("Read took %v and %d MB", took, used>>20)
+			}
+		})
+	}
 }

@@ -1,6 +1,8 @@
 package onboard
 
 import (
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,6 +106,35 @@ func TestCheck(t *testing.T) {
 			slices.Sort(got)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("fields (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBodyRefuses is what never comes to be checked.
+func TestBodyRefuses(t *testing.T) {
+	const media = "application/json"
+	long := `{"text":"` + strings.Repeat("x", openapi.MaxBody) + `"}`
+	base64Of := base64.StdEncoding.EncodeToString
+	for _, tt := range []struct {
+		name, media, body string
+		encoded           bool
+		want              int
+	}{
+		{"too long", media, long, false, 413},
+		{"too long in base64", media, base64Of([]byte(long)), true, 413},
+		{"no base64", media, "{}", true, 400},
+		{"no JSON", media, "{", false, 400},
+		{"deeper than can be read", media, strings.Repeat("[", openapi.MaxBody/2) + strings.Repeat("]", openapi.MaxBody/2), false, 400},
+		{"a form", "application/x-www-form-urlencoded", "{}", false, 415},
+		{"no media", "", "{}", false, 415},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := event{Headers: map[string]string{"content-type": tt.media}, Body: tt.body, IsBase64Encoded: tt.encoded}
+			_, err := loadAPI(t).Operation("POST /applications").Body(&e)
+			var problem *openapi.Problem
+			if !errors.As(err, &problem) || problem.Status != tt.want {
+				t.Errorf("Body = %v, want status %d", err, tt.want)
 			}
 		})
 	}
