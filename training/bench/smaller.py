@@ -102,7 +102,7 @@ def session(path):
     options = ort.SessionOptions()
     options.log_severity_level = 3  # it tells of each weight that an optimisation leaves out
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def timed(paths, turns):
