@@ -24,6 +24,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "serve" { // this bench's own contender
+		if err := serve(os.Args[2], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "sidebyside serve:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
@@ -103,7 +110,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 type contender struct {
 	name string
 	app  app
-	size func() (size, error)
+	size func() (size, error) // nil: it is deployed nowhere
 	note string
 
 	cold []float64              // ms from the start of the process to the first answer
@@ -190,11 +197,17 @@ func start(ctx context.Context, o options, work string) ([]*contender, *lambdaSt
 	function := filepath.Join(o.root, "build", "PredictFunction")
 	estimate := filepath.Join(o.root, "bin", "agequote")
 	library := filepath.Join(function, "lib")
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
 	contenders := []*contender{
 		{name: "agequote predict", app: lambda.predict, size: sizeOf(nil, function),
 			note: "The Lambda function's own bootstrap behind the Runtime API, with S3 on this machine: it asks for consent, reads the photo from S3, refuses or reads it, and stores estimate and distribution."},
 		{name: "agequote estimate", app: &lines{command: []string{estimate, "estimate", "--model", models, "--json"}, once: true}, size: sizeOf(nil, estimate, library, models),
 			note: "The command line. It has no warm process: each answer is a start."},
+		{name: "agequote, reading alone", app: &lines{command: []string{self, "serve", models}},
+			note: "What the next does, and refusals and the interval beside it, in a process that answers lines: predict without Lambda, consent and store."},
 		{name: "Python, ONNX Runtime", app: &lines{command: []string{o.onnxPython, "serve.py", "onnx", models}, dir: python}, size: sizeOf(onnxLeftOut, sitePackages(o.onnxPython), filepath.Join(python, "onnx_handler.py"), models),
 			note: "bench/python/onnx_handler.py with the same ONNX files, on one thread, photos from disk: no refusals, interval, consent or store."},
 		{name: "PyTorch, ResNet34", app: &lines{command: []string{o.torchPython, "serve.py", "torch", weights}, dir: python}, size: sizeOf(torchLeftOut, sitePackages(o.torchPython), filepath.Join(python, "torch_handler.py"), weights),
@@ -247,6 +260,9 @@ func tables(contenders []*contender, photos []report.Photo, list prices.List, r 
 	fmt.Fprintf(&t, "\n| | unzipped, MB | zipped, MB | GB-seconds a photo | a million photos, USD |\n|---|---|---|---|---|\n")
 	var firstZipped int64
 	for i, c := range contenders {
+		if c.size == nil {
+			continue
+		}
 		s, err := c.size()
 		if err != nil {
 			return "", fmt.Errorf("size of %s: %w", c.name, err)

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/agequote/agequote/internal/model"
+	"github.com/agequote/agequote/internal/onnx"
+)
+
+// serve is what bench/python/serve.py is, in Go: it says that it is ready and
+// answers each photo's path with its age. It is predict without S3 and Lambda.
+func serve(dir string, in io.Reader, out io.Writer) error {
+	library, err := onnx.Find("")
+	if err != nil {
+		return err
+	}
+	if err := onnx.Start(library); err != nil {
+		return err
+	}
+	pkg, err := model.ReadPackage(os.DirFS(dir))
+	if err != nil {
+		return err
+	}
+	m, err := model.Open(pkg, model.Options{AllowResearch: true})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	fmt.Fprintln(out, "ready")
+	answers := json.NewEncoder(out)
+	for photos := bufio.NewScanner(in); photos.Scan(); {
+		photo, err := os.ReadFile(photos.Text())
+		if err != nil {
+			return err
+		}
+		estimate, _, err := m.Look(photo)
+		if err != nil {
+			return err
+		}
+		if err := answers.Encode(estimate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
