@@ -29,7 +29,7 @@ type Limits struct {
 	MinSide      int // shorter side, in pixels
 }
 
-// DefaultLimits keep the work on any file under a second and 300 MB.
+// DefaultLimits keep the work on any file under a second and 400 MB: bench/hostile tries.
 var DefaultLimits = Limits{
 	Bytes:        10 << 20,
 	Pixels:       40_000_000,

@@ -33,7 +33,7 @@ const (
 var sentences = map[Code]string{
 	OK:          "The photo was read.",
 	NoConsent:   "We have no consent on record to read this photo. Please give your consent first, then send the photo again.",
-	TooLarge:    "This picture is too large. Please send one of at most 10 MB and 40 megapixels.",
+	TooLarge:    "This picture is too large. Please send a JPEG of at most 10 MB and 40 megapixels.",
 	NotImage:    "This file is not a complete picture. Please send a photo as JPEG, PNG or WebP.",
 	Unsupported: "This picture's format is not supported. Please send a JPEG instead; on an iPhone choose Settings, Camera, Formats, Most Compatible.",
 	TooSmall:    "The face in this picture is too small to read. Please come closer, or send the original photo.",

@@ -27,8 +27,8 @@ type Picture struct {
 	Want reason.Code
 }
 
-// Pictures returns files at and over the limits. portrait is an honest JPEG of
-// one face, 160 pixels or more a side, some of which are made of.
+// Pictures returns files at and over the limits. Some are made of portrait, an
+// honest JPEG of one face, 160 pixels or more a side.
 func Pictures(l face.Limits, portrait []byte) []Picture {
 	var all []Picture
 	add := func(want reason.Code, name string, make func() []byte) {
