@@ -49,7 +49,7 @@ var names = [rows]string{
 	detector: "detector (YuNet)",
 	crop:     "aligned crop",
 	quality:  "quality of the face",
-	network:  "age network, with the mirror image",
+	network:  "age network",
 	interval: "distribution to estimate and interval",
 	whole:    "all in one call, measured apart",
 	plain:    "for comparison: image/jpeg decodes the file",
