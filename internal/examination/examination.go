@@ -8,7 +8,6 @@ package examination
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -166,6 +165,3 @@ func (x *export) missing(format string, args ...any) {
 
 // end is the first moment after the period.
 func (x *export) end() time.Time { return x.Period.To.AddDate(0, 0, 1) }
-
-// errNoTime says that an object has no time of its own.
-var errNoTime = errors.New("object has no time")

@@ -42,7 +42,7 @@ func warpPlain(src *image.RGBA, t similarity) *image.RGBA {
 func noise(w, h int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	for i := range img.Pix {
-		img.Pix[i] = uint8(rand.Uint32()) &^ uint8(rand.Uint32()) // zeros and large values are frequent
+		img.Pix[i] = uint8(min(max(rand.IntN(500)-120, 0), 255)) // black and white are frequent
 	}
 	return img
 }

@@ -201,13 +201,12 @@ func (p *photo) read(copies bool, seed uint64) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", filepath.Base(p.file), err)
 	}
-	small := pic.Small()
 	var took time.Duration
-	p.hashes, took = hashes(small)
+	p.hashes, took = hashes(pic.Small())
 	if !copies {
 		return took, nil
 	}
-	img := image.Image(small)
+	var img image.Image
 	if w, h := pic.Size(); w == 200 && h == 200 {
 		if img, err = jpeg.Decode(bytes.NewReader(raw)); err != nil {
 			return 0, err
