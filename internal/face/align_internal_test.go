@@ -80,6 +80,27 @@ func TestReduceConverts(t *testing.T) {
 	}
 }
 
+// TestHalve compares with the sampler, at odd edges too.
+func TestHalve(t *testing.T) {
+	for range 200 {
+		m := image.NewYCbCr(image.Rect(3, 5, 3+1+rand.IntN(60), 5+1+rand.IntN(40)), image.YCbCrSubsampleRatio444)
+		for _, plane := range [][]uint8{m.Y, m.Cb, m.Cr} {
+			copy(plane, noise(len(plane), 1).Pix)
+		}
+		x, y := m.Rect.Min.X+rand.IntN(m.Rect.Dx()), m.Rect.Min.Y+rand.IntN(m.Rect.Dy())
+		r := image.Rect(x, y, x+1+rand.IntN(m.Rect.Max.X-x), y+1+rand.IntN(m.Rect.Max.Y-y))
+		got, at := reduce(m, r, 2), samplerOf(m)
+		for v := range got.Rect.Dy() {
+			for u := range got.Rect.Dx() {
+				x, y := r.Min.X+2*u, r.Min.Y+2*v
+				if want := at(x, y, min(x+2, r.Max.X), min(y+2, r.Max.Y)); got.RGBAAt(u, v) != want {
+					t.Fatalf("%v of %v at %d, %d: %v, want %v", r, m.Rect, u, v, got.RGBAAt(u, v), want)
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkWarp(b *testing.B) {
 	src := noise(350, 350)
 	for b.Loop() {

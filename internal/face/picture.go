@@ -161,9 +161,14 @@ func rotate(src *image.RGBA, orientation int) *image.RGBA {
 func reduce(img image.Image, r image.Rectangle, f int) *image.RGBA {
 	w, h := (r.Dx()+f-1)/f, (r.Dy()+f-1)/f
 	dst := image.NewRGBA(image.Rect(0, 0, w, h))
-	if m, ok := img.(*image.YCbCr); ok && f == 1 { // a third of the time
-		draw.Draw(dst, dst.Rect, m, r.Min, draw.Src)
-		return dst
+	if m, ok := img.(*image.YCbCr); ok { // what JPEGs are; a third of the sampler's time
+		if f == 2 && m.SubsampleRatio == image.YCbCrSubsampleRatio444 {
+			m, r, f = halve(m, r), dst.Rect, 1
+		}
+		if f == 1 {
+			draw.Draw(dst, dst.Rect, m, r.Min, draw.Src)
+			return dst
+		}
 	}
 	at := samplerOf(img)
 	for y := range h {
