@@ -282,10 +282,14 @@ bench-whatif: ## decide PAST past cases again on two processors; the file of a m
 	GOMAXPROCS=2 go test ./internal/whatif -run '^TestMillion$$' -count 1 -v -timeout 2h -cases $(PAST)
 
 .PHONY: bench-batch
-PHOTOS ?= 200
 bench-batch: build $(BENCH_PYTHON)/ready ## photos a second of agequote batch, Python on ONNX Runtime and PyTorch by turns on two cores, on IMAGES or made photos; 2 GB of wheels
 	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
-		--photos $(PHOTOS) --rounds $(or $(ROUNDS),3) $(if $(IMAGES),--images '$(IMAGES)')
+		--photos $(or $(PHOTOS),200) --rounds $(or $(ROUNDS),3) $(if $(IMAGES),--images '$(IMAGES)')
+
+.PHONY: soak-batch
+soak-batch: build $(BENCH_PYTHON)/ready ## a batch of 10,000 photos of IMAGES, by default of FACES, killed KILLS times and compared with one that was not
+	'$(BENCH_PYTHON)/bin/python' bench/python/bench_batch.py --agequote bin/agequote --models models --selfies events/selfies \
+		--photos $(or $(PHOTOS),10000) --kills $(or $(KILLS),3) --images '$(or $(IMAGES),$(FACES)/utkface)'
 
 .PHONY: bench-training bench-seed
 bench-training: pjrt $(TORCH)/ready ## training steps a second in GoMLX and PyTorch by turns on the same cores; 2 GB of wheels

@@ -5,6 +5,11 @@ the processor's time a photo, which other work on the machine changes little.
 agequote also writes, quotes and reports; the other two only read ages.
 
     make bench-batch [IMAGES=dir] [PHOTOS=200] [ROUNDS=3]
+
+With --kills it is agequote alone, once undisturbed and once killed so many times
+with SIGKILL and taken up, and the two are compared:
+
+    make soak-batch [IMAGES=dir] [PHOTOS=10000] [KILLS=3]
 """
 
 import argparse
@@ -71,6 +76,37 @@ def agequote(a, manifest, images, out):
             "cpu_ms_a_photo": 1000 * t["cpu_seconds"] / t["photos_read"]}, ages
 
 
+def soak(a, manifest, images, work):
+    """Kills a batch at random and compares it with one that nobody killed."""
+    whole, killed = os.path.join(work, "whole"), os.path.join(work, "killed")
+    result, _ = agequote(a, manifest, images, whole)
+    with open(os.path.join(whole, "summary.json")) as f:
+        summary = json.load(f)
+    print(f"{result['photos_per_second']:.1f} photos/s, networks {result['networks_share']:.0%}, {result['cpu_ms_a_photo']:.0f} ms of a processor a photo, "
+          f"at most {summary['times']['peak_memory_mb']:.0f} MB; {summary['books']}", flush=True)
+    rng = random.Random(a.seed)
+    command = [a.agequote, "batch", manifest, "--images", images, "--out", killed, "--model", a.models, "--workers", str(a.processors)]
+    took = summary["times"]["predict_seconds"]
+    for _ in range(a.kills):
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        after = rng.uniform(0.1, 0.5) * took
+        time.sleep(after)
+        run.kill()
+        run.wait()
+        print(f"killed after {after:.0f} s", flush=True)
+    subprocess.run(command, check=True, capture_output=True)
+    rows, others = without_times(whole), without_times(killed)
+    differ = sum(x != y for x, y in zip(rows, others)) + abs(len(rows) - len(others))
+    print(f"{len(rows)} rows, {differ} of them differ from the undisturbed batch")
+    return differ == 0
+
+
+def without_times(out):
+    """The rows of results.csv, but for what holds a time."""
+    with open(os.path.join(out, "results.csv"), newline="") as f:
+        return [{k: v for k, v in row.items() if k not in ("ms", "application_hash", "estimate_hash")} for row in csv.DictReader(f)]
+
+
 def python(a, runtime, manifest, images, out):
     done = subprocess.run([sys.executable, os.path.join(HERE, "batch.py"), manifest, "--images", images, "--models", a.models,
                            "--runtime", runtime, "--processes", str(a.processors), "--out", out],
@@ -95,6 +131,7 @@ def main():
     p.add_argument("--photos", type=int, default=200, help="a round")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--processors", type=int, default=2)
+    p.add_argument("--kills", type=int, default=0)
     p.add_argument("--seed", type=int, default=1)
     a = p.parse_args()
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: a.processors]))
@@ -105,6 +142,8 @@ def main():
         names = find_photos(images, a.photos, rng) if a.images else make_photos(a.selfies, work, a.photos, rng)
         manifest = os.path.join(work, "manifest.csv")
         write_manifest(manifest, names, rng)
+        if a.kills:
+            sys.exit(not soak(a, manifest, images, work))
         for n in range(a.rounds):
             order = list(runs)
             rng.shuffle(order)

@@ -95,12 +95,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		Quote:   lambda.quote.usage(report.Page),
 		Photo:   len(photos[0].Bytes),
 	}
-	text, err := tables(contenders, photos, list, results)
-	if err != nil {
-		return err
+	for _, c := range contenders {
+		if err := c.weigh(list); err != nil {
+			return err
+		}
 	}
+	text := tables(contenders, photos, list, results)
 	fmt.Fprint(stdout, "\n", text)
 	if err := results.Write(filepath.Join(o.root, "bench", "results.json")); err != nil {
+		return err
+	}
+	if err := report.Replace(filepath.Join(o.root, "README.md"), "side-by-side", summary(contenders, list, results)); err != nil {
 		return err
 	}
 	return report.Replace(filepath.Join(o.root, "docs", "benchmarks.md"), "side-by-side", text)
@@ -117,6 +122,25 @@ type contender struct {
 	warm map[string][][]float64 // photo -> turn -> ms
 	cpu  []float64              // ms of a processor for each answer, all photos alike; one a turn
 	peak int64                  // bytes
+
+	weight      size
+	gbSeconds   float64 // a photo of the page's size, on Lambda
+	millionCost float64 // of these, in USD
+}
+
+// weigh takes what does not depend on a turn: the size, and what a million
+// photos cost.
+func (c *contender) weigh(list prices.List) (err error) {
+	if c.size == nil {
+		return nil
+	}
+	if c.weight, err = c.size(); err != nil {
+		return fmt.Errorf("size of %s: %w", c.name, err)
+	}
+	memory := max(lambdaCore, int(c.peak>>20))
+	c.gbSeconds = float64(memory) / 1024 * report.Median(medians(c.warm[report.Page])) / 1e3
+	c.millionCost = 1e6 * (c.gbSeconds*list.Lambda.GBSecond + list.Lambda.Request)
+	return nil
 }
 
 // app is a process that answers photos.
@@ -235,7 +259,7 @@ func sitePackages(python string) string {
 }
 
 // tables writes the section of docs/benchmarks.md.
-func tables(contenders []*contender, photos []report.Photo, list prices.List, r report.Results) (string, error) {
+func tables(contenders []*contender, photos []report.Photo, list prices.List, r report.Results) string {
 	first := contenders[0]
 	var t strings.Builder
 	fmt.Fprintf(&t, "%s, %s, %d turns of each, one after the other. Medians; in brackets the ratio to %s of the same turn, median and quartiles.\n\n", r.Date, r.Machine, r.Rounds, first.name)
@@ -258,23 +282,12 @@ func tables(contenders []*contender, photos []report.Photo, list prices.List, r 
 	}
 
 	fmt.Fprintf(&t, "\n| | unzipped, MB | zipped, MB | GB-seconds a photo | a million photos, USD |\n|---|---|---|---|---|\n")
-	var firstZipped int64
-	for i, c := range contenders {
+	for _, c := range contenders {
 		if c.size == nil {
 			continue
 		}
-		s, err := c.size()
-		if err != nil {
-			return "", fmt.Errorf("size of %s: %w", c.name, err)
-		}
-		if i == 0 {
-			firstZipped = s.zipped
-		}
-		wall := report.Median(medians(c.warm[report.Page]))
-		memory := max(lambdaCore, int(c.peak>>20))
-		gb := float64(memory) / 1024 * wall / 1e3
-		fmt.Fprintf(&t, "| %s | %.0f | %.0f (%.1f) | %.3f | %.2f |\n", c.name, mb(s.unzipped), mb(s.zipped), float64(s.zipped)/float64(firstZipped),
-			gb, 1e6*(gb*list.Lambda.GBSecond+list.Lambda.Request))
+		fmt.Fprintf(&t, "| %s | %.0f | %.0f (%.1f) | %.3f | %.2f |\n", c.name, mb(c.weight.unzipped), mb(c.weight.zipped),
+			float64(c.weight.zipped)/float64(first.weight.zipped), c.gbSeconds, c.millionCost)
 	}
 	fmt.Fprintf(&t, "| %s, list price | - | - | - | %.2f |\n", list.FaceAPI.Name, 1e6*list.FaceAPI.Image)
 	fmt.Fprintf(&t, "\nGB-seconds at %d MB, which is one processor on Lambda, or the peak memory where that is more, for the photo of 1280 px; prices of\n"+
@@ -285,7 +298,33 @@ func tables(contenders []*contender, photos []report.Photo, list prices.List, r 
 	fmt.Fprintf(&t, "- Sizes: of a Python way site-packages, handler and model, without Python itself, pip, byte code and what the handler never loads; of\n"+
 		"  PyTorch without all that only a GPU uses (PyPI's wheel for this system has it, and needs it to start).\n"+
 		"- Photos a second a core: one by the processor time that the process took for an answer, over the %d photos alike.\n", len(photos))
-	return t.String(), nil
+	return t.String()
+}
+
+// summary writes the table of the README: those that one would deploy.
+func summary(contenders []*contender, list prices.List, r report.Results) string {
+	first := contenders[0]
+	var t strings.Builder
+	fmt.Fprintf(&t, "| | start to first answer | a photo, warm | zipped | a million photos, computing |\n|---|---|---|---|---|\n")
+	for _, c := range contenders {
+		if c.size == nil || len(c.cpu) == 0 {
+			continue
+		}
+		times := func(what, of float64) string {
+			if c == first {
+				return ""
+			}
+			return fmt.Sprintf(" (%.1f times)", what/of)
+		}
+		cold, firstCold := report.Median(c.cold), report.Median(first.cold)
+		warm, firstWarm := report.Median(medians(c.warm[report.Page])), report.Median(medians(first.warm[report.Page]))
+		fmt.Fprintf(&t, "| %s | %.0f ms%s | %.0f ms%s | %.0f MB%s | %.2f USD%s |\n", c.name, cold, times(cold, firstCold), warm, times(warm, firstWarm),
+			mb(c.weight.zipped), times(mb(c.weight.zipped), mb(first.weight.zipped)), c.millionCost, times(c.millionCost, first.millionCost))
+	}
+	face := 1e6 * list.FaceAPI.Image
+	fmt.Fprintf(&t, "| %s | - | - | - | %.0f USD (%.0f times) |\n", list.FaceAPI.Name, face, face/first.millionCost)
+	fmt.Fprintf(&t, "\n%s, %s, %d turns. agequote asks for consent, reads the photo from S3, refuses what cannot be read, and stores; the others read a file.\n", r.Date, r.Machine, r.Rounds)
+	return t.String()
 }
 
 // lambdaCore is the memory in MB at which Lambda gives a whole processor.
