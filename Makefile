@@ -321,17 +321,9 @@ bench-smaller: build $(BENCH_SMALLER)/ready ## smaller networks, after `make tra
 
 .PHONY: fuzz
 FUZZTIME ?= 10s
-# Inputs that reach new code are kept here, and begun with the next time. A few
-# tries alone go into making each smaller: by default a minute does, which for a
-# large seed was all the time there was.
 FUZZCORPUS ?= $(CACHE)/fuzz
-fuzz: build ## run each fuzz target for FUZZTIME, from the inputs of earlier runs in FUZZCORPUS on
-	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |' | LC_ALL=C sort | \
-	while read -r folder name; do \
-		echo "$$folder $$name"; \
-		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$folder" \
-			-args -test.fuzzcachedir='$(FUZZCORPUS)'/"$${folder#./}" </dev/null; \
-	done
+fuzz: build ## run each fuzz target for FUZZTIME, from the inputs of earlier runs in FUZZCORPUS on; docs/security-tests.md
+	infra/fuzz.sh '$(FUZZTIME)' '$(FUZZCORPUS)'
 
 # ---- Checking ----------------------------------------------------------------
 
