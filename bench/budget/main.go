@@ -74,23 +74,12 @@ func run(args []string, stdout io.Writer) (err error) {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	library, err := onnx.Find("")
-	if err != nil {
-		return err
-	}
-	if err := onnx.Start(library); err != nil {
-		return err
-	}
-	pkg, err := model.ReadPackage(os.DirFS(filepath.Join(*root, "models")))
-	if err != nil {
-		return err
-	}
-	m, err := model.Open(pkg, model.Options{AllowResearch: true})
+	m, err := report.OpenModel(filepath.Join(*root, "models"))
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	b, err := os.ReadFile(filepath.Join(*root, "models", pkg.Manifest.Detector.File))
+	b, err := os.ReadFile(filepath.Join(*root, "models", m.Manifest().Detector.File))
 	if err != nil {
 		return err
 	}
@@ -112,7 +101,7 @@ func run(args []string, stdout io.Writer) (err error) {
 	times := make([][rows][]float64, len(photos))
 	for turn := range *turns + 2 {
 		for i, p := range photos {
-			took, err := one(m, pkg.Manifest, session, p.Bytes)
+			took, err := one(m, m.Manifest(), session, p.Bytes)
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
 			}

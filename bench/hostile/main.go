@@ -21,8 +21,6 @@ import (
 	"github.com/agequote/agequote/bench/report"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/face/hostile"
-	"github.com/agequote/agequote/internal/model"
-	"github.com/agequote/agequote/internal/onnx"
 	"github.com/agequote/agequote/internal/reason"
 )
 
@@ -141,18 +139,7 @@ func cutShort(root string, picture []byte) (slowest outcome, places int, err err
 
 // readOne reads one picture as predict does.
 func readOne(root string, stdin io.Reader, stdout io.Writer) error {
-	library, err := onnx.Find("")
-	if err != nil {
-		return err
-	}
-	if err := onnx.Start(library); err != nil {
-		return err
-	}
-	pkg, err := model.ReadPackage(os.DirFS(filepath.Join(root, "models")))
-	if err != nil {
-		return err
-	}
-	m, err := model.Open(pkg, model.Options{AllowResearch: true})
+	m, err := report.OpenModel(filepath.Join(root, "models"))
 	if err != nil {
 		return err
 	}

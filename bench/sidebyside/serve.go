@@ -7,25 +7,13 @@ import (
 	"io"
 	"os"
 
-	"github.com/agequote/agequote/internal/model"
-	"github.com/agequote/agequote/internal/onnx"
+	"github.com/agequote/agequote/bench/report"
 )
 
 // serve is what bench/python/serve.py is, in Go: it says that it is ready and
 // answers each photo's path with its age. It is predict without S3 and Lambda.
 func serve(dir string, in io.Reader, out io.Writer) error {
-	library, err := onnx.Find("")
-	if err != nil {
-		return err
-	}
-	if err := onnx.Start(library); err != nil {
-		return err
-	}
-	pkg, err := model.ReadPackage(os.DirFS(dir))
-	if err != nil {
-		return err
-	}
-	m, err := model.Open(pkg, model.Options{AllowResearch: true})
+	m, err := report.OpenModel(dir)
 	if err != nil {
 		return err
 	}
