@@ -117,7 +117,8 @@ func TestDecodeRefuses(t *testing.T) {
 			if got := reason.Of(err); got != tt.want {
 				t.Errorf("Decode = %q (%v), want %q", got, err, tt.want)
 			}
-			if took > time.Second {
+			const hangs = 20 * time.Second
+			if took > hangs {
 				t.Errorf("Decode took %v", took)
 			}
 			if used := after.TotalAlloc - before.TotalAlloc; used > 300<<20 {
@@ -146,7 +147,8 @@ func TestDecodeLargest(t *testing.T) {
 }
 
 // TestDecodeHostile has a tenth of the limits attacked from all sides; `make
-// bench-hostile` does that with the limits themselves.
+// bench-hostile` does that with the limits themselves, and measures. Here each
+// takes a tenth of a second, and what hangs is told from a slow machine.
 func TestDecodeHostile(t *testing.T) {
 	limits := face.DefaultLimits
 	for _, l := range []*int{&limits.Bytes, &limits.Pixels, &limits.DecodedBytes, &limits.ScanPixels, &limits.Chunks} {
@@ -167,7 +169,8 @@ func TestDecodeHostile(t *testing.T) {
 			if used := after.TotalAlloc - before.TotalAlloc; used > 50<<20 {
 				t.Errorf("Decode allocated %d MB", used>>20)
 			}
-			if took > time.Second {
+			const hangs = 20 * time.Second
+			if took > hangs {
 				t.Errorf("Decode took %v", took)
 			}
 			if err != nil {
@@ -176,7 +179,7 @@ func TestDecodeHostile(t *testing.T) {
 			w, h := pic.Size()
 			started = time.Now()
 			pic.Region(image.Rect(0, 0, w, h), max(1, max(w, h)/320))
-			if took := time.Since(started); took > time.Second {
+			if took := time.Since(started); took > hangs {
 				t.Errorf("Region took %v", took)
 			}
 		})
