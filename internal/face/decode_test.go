@@ -117,7 +117,6 @@ func TestDecodeRefuses(t *testing.T) {
 			if got := reason.Of(err); got != tt.want {
 				t.Errorf("Decode = %q (%v), want %q", got, err, tt.want)
 			}
-			const hangs = 20 * time.Second
 			if took > hangs {
 				t.Errorf("Decode took %v", took)
 			}
@@ -146,9 +145,12 @@ func TestDecodeLargest(t *testing.T) {
 	}
 }
 
+// hangs is how long nothing takes here, whatever else the machine does. Times
+// are measured by the benches.
+const hangs = 20 * time.Second
+
 // TestDecodeHostile has a tenth of the limits attacked from all sides; `make
-// bench-hostile` does that with the limits themselves, and measures. Here each
-// takes a tenth of a second, and what hangs is told from a slow machine.
+// bench-hostile` does that with the limits themselves, and measures.
 func TestDecodeHostile(t *testing.T) {
 	limits := face.DefaultLimits
 	for _, l := range []*int{&limits.Bytes, &limits.Pixels, &limits.DecodedBytes, &limits.ScanPixels, &limits.Chunks} {
@@ -169,7 +171,6 @@ func TestDecodeHostile(t *testing.T) {
 			if used := after.TotalAlloc - before.TotalAlloc; used > 50<<20 {
 				t.Errorf("Decode allocated %d MB", used>>20)
 			}
-			const hangs = 20 * time.Second
 			if took > hangs {
 				t.Errorf("Decode took %v", took)
 			}
@@ -329,7 +330,7 @@ func TestDecodeSurvivesHostileEXIF(t *testing.T) {
 			if _, err := face.Decode(withEXIF(photo, block), face.DefaultLimits); err != nil {
 				t.Errorf("Decode = %v: a photo is not refused for its metadata", err)
 			}
-			if took := time.Since(started); took > time.Second {
+			if took := time.Since(started); took > hangs {
 				t.Errorf("Decode took %v", took)
 			}
 		})

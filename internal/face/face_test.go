@@ -399,7 +399,7 @@ func TestReadSurvivesWildDetections(t *testing.T) {
 			}
 			took := time.Since(started)
 			runtime.ReadMemStats(&after)
-			if used := after.TotalAlloc - before.TotalAlloc; took > time.Second || used > 100<<20 {
+			if used := after.TotalAlloc - before.TotalAlloc; took > hangs || used > 100<<20 {
 				t.Errorf("Read took %v and %d MB", took, used>>20)
 			}
 		})
