@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -30,6 +31,10 @@ import (
 )
 
 func main() {
+	// Lambda is paid for by the memory that a function is given, of which a photo
+	// needs little: it is collected less often, but for a hostile picture's.
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(1 << 30)
 	if err := run(context.Background(), os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, "predict:", err)
 		os.Exit(1)
