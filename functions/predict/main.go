@@ -32,9 +32,11 @@ import (
 
 func main() {
 	// Lambda is paid for by the memory that a function is given, of which a photo
-	// needs little: it is collected less often, but for a hostile picture's.
+	// needs little: garbage is collected less often, up to half of it.
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(1 << 30)
+	if mb := lambdacontext.MemoryLimitInMB; mb > 0 {
+		debug.SetMemoryLimit(int64(mb) << 20 / 2)
+	}
 	if err := run(context.Background(), os.Getenv); err != nil {
 		fmt.Fprintln(os.Stderr, "predict:", err)
 		os.Exit(1)
