@@ -35,6 +35,7 @@ type customer struct {
 	*onboard.Handler
 	cases, photos storetest.Asked
 	asked         int // of the API
+	query         map[string]string
 	id, secret    string
 }
 
@@ -69,7 +70,7 @@ func (c *customer) ask(t *testing.T, route, body string, answer any) {
 	t.Helper()
 	c.asked++
 	out, err := c.Handle(t.Context(), openapi.Event{
-		RouteKey: route, Body: body, PathParameters: map[string]string{"case": c.id},
+		RouteKey: route, Body: body, PathParameters: map[string]string{"case": c.id}, QueryStringParameters: c.query,
 		Headers: map[string]string{"authorization": "Bearer " + c.secret, "content-type": "application/json", "idempotency-key": strings.Repeat("i", 32)},
 	})
 	if err != nil || out.StatusCode >= http.StatusBadRequest {
@@ -80,9 +81,11 @@ func (c *customer) ask(t *testing.T, route, body string, answer any) {
 	}
 }
 
-// finds asks how it stands.
+// finds asks how it stands with the photo that was sent, as the page does.
 func (c *customer) finds(t *testing.T, want onboard.State) {
 	t.Helper()
+	c.query = map[string]string{"photo": "1"}
+	defer func() { c.query = nil }()
 	var got struct{ State onboard.State }
 	if c.ask(t, "GET /applications/{case}", "", &got); got.State != want {
 		t.Errorf("state %q, want %q", got.State, want)

@@ -39,7 +39,6 @@ const (
 // photo is what is stored about one photo.
 type photo struct {
 	n        int
-	uploaded bool
 	estimate *casefile.Estimate
 	failure  *casefile.Failure
 }
@@ -59,6 +58,12 @@ type caseView struct {
 // look reads a case. Names are listed once, and of each kind only what the
 // state depends on is read.
 func (h *Handler) look(ctx context.Context, id string) (*caseView, error) {
+	return h.lookAfter(ctx, id, 0)
+}
+
+// lookAfter is look by a customer who says that a photo was sent, by its number:
+// then S3 is not asked which were. 0 says nothing.
+func (h *Handler) lookAfter(ctx context.Context, id string, sent int) (*caseView, error) {
 	v := &caseView{id: id, quotes: map[string]casefile.Quote{}, failures: map[string]casefile.Failure{}, decisions: map[string]casefile.Decision{}}
 	var uploads []string
 	g, gctx := errgroup.WithContext(ctx)
@@ -66,19 +71,24 @@ func (h *Handler) look(ctx context.Context, id string) (*caseView, error) {
 		v.keys, err = h.Cases.List(gctx, casefile.Prefix(id))
 		return err
 	})
-	g.Go(func() (err error) {
-		uploads, err = h.Photos.List(gctx, casefile.UploadPrefix(id))
-		return err
-	})
+	if sent == 0 {
+		g.Go(func() (err error) {
+			uploads, err = h.Photos.List(gctx, casefile.UploadPrefix(id))
+			return err
+		})
+	}
 	if err := g.Wait(); err != nil {
 		return nil, fmt.Errorf("list case: %w", err)
 	}
 	if err := h.read(ctx, v); err != nil {
 		return nil, fmt.Errorf("read case: %w", err)
 	}
+	if sent > 0 {
+		v.photo(sent)
+	}
 	for _, key := range uploads {
 		if _, n, ok := casefile.ParseUploadKey(key); ok {
-			v.photo(n).uploaded = true
+			v.photo(n)
 		}
 	}
 	slices.SortFunc(v.photos, func(x, y photo) int { return x.n - y.n })

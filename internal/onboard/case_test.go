@@ -1,6 +1,7 @@
 package onboard
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestStanding(t *testing.T) {
 	at := func(minute int) time.Time { return start.Add(time.Duration(minute) * time.Minute) }
 	age := 40.0
 	read := func(n, minute int, code reason.Code) photo {
-		return photo{n: n, uploaded: true, estimate: &casefile.Estimate{N: n, Code: code, Time: at(minute)}}
+		return photo{n: n, estimate: &casefile.Estimate{N: n, Code: code, Time: at(minute)}}
 	}
 	quote := func(d underwriting.Decision, minute, application int) casefile.Quote {
 		return casefile.Quote{Decision: d, Time: at(minute), Inputs: casefile.Inputs{Application: casefile.ApplicationKey("c", application)}}
@@ -40,10 +41,10 @@ func TestStanding(t *testing.T) {
 		since int
 	}{
 		{"nothing yet", caseView{application: first}, Waiting, 0},
-		{"uploaded", caseView{application: first, photos: []photo{{n: 1, uploaded: true}}}, Reading, 0},
+		{"uploaded", caseView{application: first, photos: []photo{{n: 1}}}, Reading, 0},
 		{"read, not quoted", caseView{application: first, photos: []photo{read(1, 1, reason.OK)}}, Reading, 1},
 		{"refused", caseView{application: first, photos: []photo{read(1, 1, reason.Blurred)}}, AnotherPhoto, 1},
-		{"given up", caseView{application: first, photos: []photo{{n: 1, uploaded: true, failure: &casefile.Failure{Time: at(2)}}}}, WithAPerson, 2},
+		{"given up", caseView{application: first, photos: []photo{{n: 1, failure: &casefile.Failure{Time: at(2)}}}}, WithAPerson, 2},
 		{"given up, then quoted", caseView{application: first, photos: []photo{{n: 1, failure: &casefile.Failure{Time: at(2)}}},
 			quotes: quotes{"photo-0001": quote(underwriting.Quote, 3, 1)}}, Quoted, 3},
 		{"declined", caseView{application: first, photos: []photo{read(1, 1, reason.OK)}, quotes: quotes{"photo-0001": quote(underwriting.Decline, 2, 1)}}, Declined, 2},
@@ -57,7 +58,7 @@ func TestStanding(t *testing.T) {
 		{"corrected before the photo", caseView{application: second, photos: []photo{read(1, 12, reason.OK)},
 			quotes: quotes{"photo-0001": quote(underwriting.Quote, 13, 2)}}, Quoted, 13},
 		{"corrected before the photo, whose quote was given up", caseView{application: second,
-			photos: []photo{{n: 1, uploaded: true, estimate: read(1, 12, reason.OK).estimate, failure: &casefile.Failure{Time: at(14)}}}}, WithAPerson, 14},
+			photos: []photo{{n: 1, estimate: read(1, 12, reason.OK).estimate, failure: &casefile.Failure{Time: at(14)}}}}, WithAPerson, 14},
 		{"corrected without an age", caseView{application: second}, Waiting, 10},
 		{"age stated at once, no consent", caseView{application: casefile.Application{N: 1, Time: at(0), Facts: underwriting.Facts{Age: &age}}}, Reading, 0},
 		{"age stated at once, with consent", caseView{application: casefile.Application{N: 1, Time: at(0), Facts: underwriting.Facts{Age: &age}, Consent: consent}}, Waiting, 0},
@@ -119,6 +120,38 @@ func TestStandingDamaged(t *testing.T) {
 		if got := v.standing(time.Date(2026, 11, 25, 0, 2, 0, 0, time.UTC)); got.state != WithAPerson {
 			t.Errorf("%s: state %s", damaged, got.state)
 		}
+	}
+}
+
+// noUploads cannot be asked which photos were sent.
+type noUploads struct{}
+
+func (noUploads) List(context.Context, string) ([]string, error) { return nil, errors.New("asked") }
+
+// TestLookAfter waits for a photo that the customer says was sent: nobody asks
+// which were, and it is on its way until something came of it.
+func TestLookAfter(t *testing.T) {
+	s := new(store.Memory)
+	put := func(key, body string) {
+		if err := s.PutIfAbsent(t.Context(), key, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(casefile.ApplicationKey("case-0001", 1), `{"schema":1,"case":"case-0001","n":1,"time":"2026-11-25T00:00:00Z","consent":{"version":"v"}}`)
+	h := &Handler{Cases: s, Photos: noUploads{}}
+	state := func() State {
+		v, err := h.lookAfter(t.Context(), "case-0001", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.standing(time.Date(2026, 11, 25, 0, 2, 0, 0, time.UTC)).state
+	}
+	if got := state(); got != Reading {
+		t.Errorf("a photo that was sent: %s", got)
+	}
+	put(casefile.EstimateKey("case-0001", 1), `{"schema":1,"case":"case-0001","n":1,"code":"blurred","time":"2026-11-25T00:01:00Z"}`)
+	if got := state(); got != AnotherPhoto {
+		t.Errorf("a refused photo: %s", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/agequote/agequote/internal/casefile"
@@ -41,7 +42,9 @@ type consentBody struct {
 }
 
 func (h *Handler) status(ctx context.Context, r *request) (answer, error) {
-	v, err := h.look(ctx, r.id)
+	// A number in the form that openapi.yaml states, or none.
+	sent, _ := strconv.Atoi(r.event.QueryStringParameters["photo"])
+	v, err := h.lookAfter(ctx, r.id, sent)
 	if err != nil {
 		return answer{}, err
 	}

@@ -45,7 +45,8 @@ export class Case {
     return call(method, `applications/${encodeURIComponent(this.id)}${part}`, { secret: this.secret, body });
   }
 
-  status() { return this.#call('GET', ''); }
+  /** status asks how the case stands, after photo n was sent if that is given. */
+  status(n) { return this.#call('GET', n ? `?photo=${n}` : ''); }
   photo(type, size) { return this.#call('POST', '/photos', { type, size }); }
   age(stated) { return this.#call('POST', '/age', stated); }
   facts(facts, consent) { return this.#call('POST', '/facts', consent ? { facts, consent } : { facts }); }

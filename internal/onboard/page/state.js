@@ -28,8 +28,8 @@ export function restore() {
   try { draft = JSON.parse(sessionStorage.getItem('draft')) || {}; } catch { draft = {}; }
 }
 
-export async function refresh() {
-  status = await current.status();
+export async function refresh(photo) {
+  status = await current.status(photo);
   return status;
 }
 
@@ -89,12 +89,12 @@ export const factsSettled = (before) => (s) => !busy(s) && (s.quote?.cause ?? ''
 
 /**
  * settle asks for the status until it is settled, at first often and then less
- * so. It returns false where that did not come within the patience.
+ * so, after photo was sent if that is given. It returns false where that did not come within the patience.
  */
-export async function settle(settled, { signal, patience = 120_000 } = {}) {
+export async function settle(settled, { photo, signal, patience = 120_000 } = {}) {
   const started = Date.now();
   while (!signal?.aborted) {
-    if (settled(await refresh())) return true;
+    if (settled(await refresh(photo))) return true;
     const waited = Date.now() - started;
     if (waited > patience) return false;
     await new Promise((r) => setTimeout(r, waited < 10_000 ? 400 : 2500));

@@ -158,7 +158,7 @@ function photo(app) {
       const jpeg = await picture.encode(canvas);
       const place = await state.current.photo(jpeg.type, jpeg.size);
       await api.upload(place, jpeg, (share) => { bar.value = share; });
-      app.go('wait', { settled: state.photoSettled(place.n) });
+      app.go('wait', { photo: place.n, settled: state.photoSettled(place.n) });
     } catch (error) {
       line.remove();
       send.removeAttribute('aria-busy');
@@ -223,12 +223,12 @@ function age(app) {
 }
 
 /** wait tells what happens while the photo is read. */
-function wait(app, { settled }) {
+function wait(app, { photo, settled }) {
   const stop = new AbortController();
   const late = h('p', { class: 'notice', hidden: true }, t('wait.late'));
   async function follow() {
     try {
-      const done = await state.settle(settled || ((s) => s.state !== 'reading'), { signal: stop.signal });
+      const done = await state.settle(settled || ((s) => s.state !== 'reading'), { photo, signal: stop.signal });
       if (stop.signal.aborted) return;
       if (done) app.outcome({ replace: true });
       else late.hidden = false;
