@@ -53,8 +53,8 @@ type Detector struct {
 }
 
 // Network describes the age network: an aligned crop in, a probability for each
-// age in whole years out. All between, the channels' order and mean and the mean
-// with the mirror image, is inside the file.
+// age in whole years out. All between, the channels' order and mean, is inside
+// the file.
 type Network struct {
 	File    string `json:"file"`
 	Input   string `json:"input"`   // name of the tensor [N, Size, Size, 3] of bytes, red first
