@@ -94,6 +94,11 @@ func TestCheck(t *testing.T) {
 		{"no such day", "POST /applications/{case}/age", `{"birth_date":"1980-02-30"}`, nil, nil, []string{"birth_date"}},
 		{"HEIC", "POST /applications/{case}/photos", `{"type":"image/heic","size":10}`, nil, nil, []string{"type"}},
 		{"large photo", "POST /applications/{case}/photos", `{"type":"image/jpeg","size":10485761}`, nil, nil, []string{"size"}},
+		{"number out of reach", "POST /applications/{case}/age", `{"age":1e99977777}`, nil, nil, []string{"body"}},
+		{"number of a million digits", "POST /applications/{case}/age", `{"age":1e-999999}`, nil, nil, []string{"body"}},
+		{"photo", "GET /applications/{case}", "", nil, map[string]string{"photo": "12"}, nil},
+		{"photo out of reach", "GET /applications/{case}", "", nil, map[string]string{"photo": "1e99977777"}, []string{"photo"}},
+		{"no photo", "GET /applications/{case}", "", nil, map[string]string{"photo": "0"}, []string{"photo"}},
 		{"language", "GET /applications/{case}/letter", "", nil, map[string]string{"lang": "fr"}, []string{"lang"}},
 	}
 	api := loadAPI(t)

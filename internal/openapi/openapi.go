@@ -6,6 +6,7 @@ package openapi
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -163,6 +164,9 @@ func (o *Operation) Check(e *Event, body []byte) []underwriting.FieldError {
 	if err != nil {
 		return append(bad, o.fields.Errors("", "send one JSON object")...)
 	}
+	if !boundedNumbers(parsed) {
+		return append(bad, o.fields.Errors("", "send what the interface's description states")...)
+	}
 	if err := o.body.Validate(parsed); err != nil {
 		var wrong *jsonschema.ValidationError
 		if !errors.As(err, &wrong) {
@@ -182,7 +186,31 @@ func (p *parameter) validate(text string) error {
 	if err != nil {
 		return err
 	}
+	if !boundedNumbers(number) {
+		return errors.New("a number without a place")
+	}
 	return p.schema.Validate(number)
+}
+
+// boundedNumbers tells whether a schema can compare every number of a JSON value.
+// math/big, which does, takes no exponent above a million, whereupon the schema
+// panics, and long for a large one.
+func boundedNumbers(value any) bool {
+	switch v := value.(type) {
+	case json.Number:
+		const digits, exponent = 40, len("e+308")
+		at := strings.IndexAny(string(v), "eE")
+		return len(v) <= digits && (at < 0 || len(v)-at <= exponent)
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !boundedNumbers(e) })
+	case map[string]any:
+		for _, e := range v {
+			if !boundedNumbers(e) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // leaves returns the fields at which a validation ended, each once, in order.
