@@ -6,6 +6,7 @@ package cost
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 
@@ -84,6 +85,42 @@ func around(r report.Results, p prices.List) []Line {
 	}
 }
 
+// alwaysOn compares with a service that is paid for whether photos come or not:
+// the article's network in a container of one processor and 2 GB, the smallest
+// with a whole one. More run where one could not keep up, all day evenly.
+func alwaysOn(r report.Results, p prices.List) string {
+	const hours, vcpu, gb = 730.0, 1.0, 2.0
+	task := hours * (vcpu*p.Fargate.VCPUHour + gb*p.Fargate.GBHour)
+	each := sum(computing(r, p)) / Million
+	var t strings.Builder
+	fmt.Fprintf(&t, `
+## Beside a service that is always on
+The article's ResNet34 in PyTorch takes %.0f ms a photo and %d MB. As a container on AWS Fargate, %.0f processor and %.0f GB for %.0f hours, it costs
+%.2f USD a month, load balancer and all that stores apart, whether photos come or not; more tasks where one cannot keep up.
+
+| photos a month | agequote, USD | PyTorch, USD | times |
+|---|---|---|---|
+`, r.Torch.MS, r.Torch.PeakMB, vcpu, gb, hours, task)
+	for photos := 1_000.0; photos <= 100_000_000; photos *= 10 {
+		tasks := math.Ceil(photos * r.Torch.MS / 1e3 / (hours * 3600))
+		fmt.Fprintf(&t, "| %.0f | %s | %.2f | %s |\n", photos, rounded(photos*each), tasks*task, rounded(tasks*task/(photos*each)))
+	}
+	fmt.Fprintf(&t, "\nBoth cost the same at %.0f million photos a month, where that one container would be busy for %.0f %% of the time.\n",
+		task/each/1e6, 100*task/each*r.Torch.MS/1e3/(hours*3600))
+	return t.String()
+}
+
+// rounded prints a number with three digits or more.
+func rounded(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 1:
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.4f", v)
+}
+
 func sum(lines []Line) (total float64) {
 	for _, l := range lines {
 		total += l.USD
@@ -122,6 +159,7 @@ machine's, on one processor, as Lambda gives one at 1,769 MB; Lambda's own were 
 	face := Million * p.FaceAPI.Image
 	fmt.Fprintf(&t, "\nA face API asks %.0f USD for a million images (%s), %.0f times as much, and gives a range of ages without a stated coverage.\n",
 		face, p.FaceAPI.Name, face/sum(inner))
+	fmt.Fprint(&t, alwaysOn(r, p))
 	fmt.Fprint(&t, "\n## Storing, asking and logging\n")
 	table(outer)
 	fmt.Fprintf(&t, "\nTogether %.2f USD. What is stored costs more than what is computed: each object is written once by a request of its own, and a listing\ncosts as much as a write.\n", sum(inner)+sum(outer))

@@ -38,6 +38,11 @@ type List struct {
 		Transition float64 `yaml:"transition"` // standard workflow
 		Source     string  `yaml:"source"`
 	} `yaml:"steps"`
+	Fargate struct {
+		VCPUHour float64 `yaml:"vcpu_hour"`
+		GBHour   float64 `yaml:"gb_hour"`
+		Source   string  `yaml:"source"`
+	} `yaml:"fargate"`
 	FaceAPI struct {
 		Name   string  `yaml:"name"`
 		Image  float64 `yaml:"image"`
@@ -57,7 +62,8 @@ func Read(file string) (List, error) {
 	}
 	for name, v := range map[string]float64{
 		"lambda.gb_second": l.Lambda.GBSecond, "lambda.request": l.Lambda.Request, "s3.put": l.S3.Put, "s3.get": l.S3.Get, "s3.gb_month": l.S3.GBMonth,
-		"api.request": l.API.Request, "logs.gb": l.Logs.GB, "steps.transition": l.Steps.Transition, "face_api.image": l.FaceAPI.Image,
+		"api.request": l.API.Request, "logs.gb": l.Logs.GB, "steps.transition": l.Steps.Transition,
+		"fargate.vcpu_hour": l.Fargate.VCPUHour, "fargate.gb_hour": l.Fargate.GBHour, "face_api.image": l.FaceAPI.Image,
 	} {
 		if v <= 0 {
 			return List{}, fmt.Errorf("read %s: no price %s", file, name)

@@ -145,7 +145,14 @@ type Results struct {
 	Rounds  int    `json:"rounds"`
 	Predict Usage  `json:"predict"`
 	Quote   Usage  `json:"quote"`
+	Torch   Warm   `json:"pytorch"`
 	Photo   int    `json:"photo_bytes"` // as the page sends it
+}
+
+// Warm is what a process that is always on takes for a photo of the page's size.
+type Warm struct {
+	MS     float64 `json:"warm_ms"` // median
+	PeakMB int     `json:"peak_mb"`
 }
 
 // Write writes the results as a file of JSON.

@@ -93,6 +93,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		Rounds:  o.rounds,
 		Predict: lambda.predict.usage(report.Page),
 		Quote:   lambda.quote.usage(report.Page),
+		Torch:   contenders[len(contenders)-1].alwaysOn(),
 		Photo:   len(photos[0].Bytes),
 	}
 	for _, c := range contenders {
@@ -126,6 +127,11 @@ type contender struct {
 	weight      size
 	gbSeconds   float64 // a photo of the page's size, on Lambda
 	millionCost float64 // of these, in USD
+}
+
+// alwaysOn is the contender as a service.
+func (c *contender) alwaysOn() report.Warm {
+	return report.Warm{MS: report.Median(medians(c.warm[report.Page])), PeakMB: int(c.peak >> 20)}
 }
 
 // weigh takes what does not depend on a turn: the size, and what a million
