@@ -315,7 +315,8 @@ bench-hostile: onnxruntime ## hostile pictures at the limits: answer, time and m
 	go build -o build/hostile ./bench/hostile
 	build/hostile
 
-bench-smaller: build $(BENCH_SMALLER)/ready ## smaller networks, after `make train`: error and coverage on its validation photos in FACES, time by turns
+bench-smaller: build train-build $(BENCH_SMALLER)/ready ## smaller networks: error and coverage on the validation photos of RECIPE in FACES, time by turns
+	bin/training prepare $(RUN_FLAGS)
 	'$(BENCH_SMALLER)/bin/python' training/bench/smaller.py --package models --agequote bin/agequote --train build/runs/$(RECIPE)/train.tsv \
 		--validation build/runs/$(RECIPE)/validation.tsv --images '$(FACES)' --out build/smaller --docs docs/benchmarks.md
 
