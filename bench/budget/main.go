@@ -74,7 +74,7 @@ func run(args []string, stdout io.Writer) (err error) {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	m, err := report.OpenModel(filepath.Join(*root, "models"))
+	m, err := model.Load("", filepath.Join(*root, "models"), model.Options{AllowResearch: true})
 	if err != nil {
 		return err
 	}

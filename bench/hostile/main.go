@@ -21,6 +21,7 @@ import (
 	"github.com/agequote/agequote/bench/report"
 	"github.com/agequote/agequote/internal/face"
 	"github.com/agequote/agequote/internal/face/hostile"
+	"github.com/agequote/agequote/internal/model"
 	"github.com/agequote/agequote/internal/reason"
 )
 
@@ -139,7 +140,7 @@ func cutShort(root string, picture []byte) (slowest outcome, places int, err err
 
 // readOne reads one picture as predict does.
 func readOne(root string, stdin io.Reader, stdout io.Writer) error {
-	m, err := report.OpenModel(filepath.Join(root, "models"))
+	m, err := model.Load("", filepath.Join(root, "models"), model.Options{AllowResearch: true})
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,13 @@ import (
 	"io"
 	"os"
 
-	"github.com/agequote/agequote/bench/report"
+	"github.com/agequote/agequote/internal/model"
 )
 
 // serve is what bench/python/serve.py is, in Go: it says that it is ready and
 // answers each photo's path with its age. It is predict without S3 and Lambda.
 func serve(dir string, in io.Reader, out io.Writer) error {
-	m, err := report.OpenModel(dir)
+	m, err := model.Load("", dir, model.Options{AllowResearch: true})
 	if err != nil {
 		return err
 	}

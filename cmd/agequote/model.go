@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/agequote/agequote/internal/model"
-	"github.com/agequote/agequote/internal/onnx"
 )
 
 // modelFlags are the flags of every command that reads photos.
@@ -29,18 +28,7 @@ func (f *modelFlags) open() (*model.Model, error) {
 		}
 		dir = found
 	}
-	library, err := onnx.Find(f.library)
-	if err != nil {
-		return nil, err
-	}
-	if err := onnx.Start(library); err != nil {
-		return nil, err
-	}
-	pkg, err := model.ReadPackage(os.DirFS(dir))
-	if err != nil {
-		return nil, err
-	}
-	return model.Open(pkg, model.Options{AllowResearch: true})
+	return model.Load(f.library, dir, model.Options{AllowResearch: true})
 }
 
 // beside finds a path of the project: in the working directory, else beside or

@@ -32,19 +32,7 @@ func TestReview(t *testing.T) {
 	selfie := asJPEG(t, readSample(t, "astronaut.png"))
 	c := startChain(t, "SampleShare=0")
 	ctx := t.Context()
-	me, err := apply(ctx, c.APIEndpoint("OnboardApi"), key(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := me.send(ctx, selfie); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := me.until(ctx, 50*time.Millisecond, "waiting", "reading"); err != nil {
-		t.Fatal(err)
-	}
-	if err := me.get(ctx, http.StatusOK, nil, "POST", me.path("/person"), map[string]any{}); err != nil {
-		t.Fatal(err)
-	}
+	me := c.asked(t, key(1), selfie)
 
 	person := func(name string) *customer {
 		token, err := c.Token(ctx, name)
@@ -316,14 +304,11 @@ func (c *chain) fillQueue(t *testing.T, n int) {
 	}
 }
 
-// TestReviewConforms holds the underwriters' API to its OpenAPI file, for each
-// role, on a case that waits for a person.
-func TestReviewConforms(t *testing.T) {
-	program, file := schemathesis(t, "review")
-	selfie := readSample(t, "grace_hopper.jpg")
-	c := startChain(t, "ReviewRate=10000", "ReviewBurst=5000")
+// asked is a customer who sent a photo and wants a person.
+func (c *chain) asked(t *testing.T, key string, selfie []byte) *customer {
+	t.Helper()
 	ctx := t.Context()
-	me, err := apply(ctx, c.APIEndpoint("OnboardApi"), key(0))
+	me, err := apply(ctx, c.APIEndpoint("OnboardApi"), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,6 +321,17 @@ func TestReviewConforms(t *testing.T) {
 	if err := me.get(ctx, http.StatusOK, nil, "POST", me.path("/person"), map[string]any{}); err != nil {
 		t.Fatal(err)
 	}
+	return me
+}
+
+// TestReviewConforms holds the underwriters' API to its OpenAPI file, for each
+// role, on a case that waits for a person.
+func TestReviewConforms(t *testing.T) {
+	program, file := schemathesis(t, "review")
+	selfie := readSample(t, "grace_hopper.jpg")
+	c := startChain(t, "ReviewRate=10000", "ReviewBurst=5000")
+	ctx := t.Context()
+	me := c.asked(t, key(0), selfie)
 	for _, name := range []string{"anna", "ada", "sam"} {
 		token, err := c.Token(ctx, name)
 		if err != nil {

@@ -60,6 +60,36 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// failuresOf is the failures table of a manifest whose items came to these rows.
+func failuresOf(t *testing.T, manifest string, came func(batch.Item) batch.Row) string {
+	t.Helper()
+	r, err := batch.NewReader(strings.NewReader(manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	f, err := batch.NewFailures(&out, r.Header())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Write(item, came(item)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
 // TestFailuresHoldNoFormulas has lines that a spreadsheet would run, and looks
 // for what the table makes of them. A number stays one, and what is run again is
 // what the manifest held.
@@ -69,32 +99,16 @@ func TestFailuresHoldNoFormulas(t *testing.T) {
 		"customer2,@x.jpg,-40,male,180,80,never,1000,10,US,,,+race\n" +
 		"=HYPERLINK(\"http\n"
 	for range 2 {
-		r, err := batch.NewReader(strings.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		f, err := batch.NewFailures(&out, r.Header())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			item, err := r.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if item.Case == "customer2" && (item.Photo != "@x.jpg" || *item.Facts.Age != -40 || item.Groups[0] != "race=+race") {
+		first, n := text, 0
+		text = failuresOf(t, text, func(item batch.Item) batch.Row {
+			if n++; item.Case == "customer2" && (item.Photo != "@x.jpg" || *item.Facts.Age != -40 || item.Groups[0] != "race=+race") {
 				t.Errorf("read as %+v", item)
 			}
-			if err := f.Write(item, batch.Row{Row: item.Row, Outcome: batch.Failed}); err != nil {
-				t.Fatal(err)
-			}
+			return batch.Row{Row: item.Row, Outcome: batch.Failed}
+		})
+		if n != 3 {
+			t.Fatalf("%d items, want 3", n)
 		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		first := text
-		text = out.String()
 		records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 		if err != nil {
 			t.Fatal(err)
@@ -117,35 +131,13 @@ func TestFailuresIsAManifest(t *testing.T) {
 		"customer2,2.jpg,40,male,180,80,never,1000,10,US,,,black\n" +
 		"customer3,\"3.jpg\n"
 	for range 2 {
-		r, err := batch.NewReader(strings.NewReader(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var out bytes.Buffer
-		f, err := batch.NewFailures(&out, r.Header())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			item, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		text = failuresOf(t, text, func(item batch.Item) batch.Row {
 			row := batch.Row{Row: item.Row, Outcome: batch.Failed, Code: "photo_missing", Stage: batch.StagePredict, Tries: 1}
 			if item.Case == "customer1" {
 				row.Outcome = batch.Quoted
 			}
-			if err := f.Write(item, row); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-		text = out.String()
+			return row
+		})
 	}
 	items := readAll(t, text)
 	if len(items) != 2 || items[0].Case != "customer2" || items[0].Problem != nil || items[1].Problem == nil {

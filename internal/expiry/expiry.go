@@ -280,7 +280,7 @@ func (s *Sweeper) state(ctx context.Context, id string, waits bool) (caseState, 
 	application, err := folder.ConsentingApplication(ctx)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-	case errors.Is(err, cases.ErrUnreadable), errors.Is(err, store.ErrTooLarge):
+	case errors.Is(err, cases.ErrUnreadable):
 		c.unreadable = true
 	case err != nil:
 		return c, fmt.Errorf("read application: %w", err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,6 +65,23 @@ func Open(p *Package, o Options) (*Model, error) {
 	}
 	m.reader = &face.Reader{Detector: m.detector}
 	return m, nil
+}
+
+// Load starts the runtime, from library or where onnx.Find finds it if that is
+// empty, and opens the package in a folder.
+func Load(library, dir string, o Options) (*Model, error) {
+	library, err := onnx.Find(library)
+	if err != nil {
+		return nil, err
+	}
+	if err := onnx.Start(library); err != nil {
+		return nil, err
+	}
+	pkg, err := ReadPackage(os.DirFS(dir))
+	if err != nil {
+		return nil, err
+	}
+	return Open(pkg, o)
 }
 
 // Close frees the networks.

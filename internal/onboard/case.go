@@ -2,12 +2,10 @@ package onboard
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,7 +13,6 @@ import (
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
 	"github.com/agequote/agequote/internal/reason"
-	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
 )
 
@@ -71,7 +68,9 @@ func (h *Handler) lookAfter(ctx context.Context, id string, sent int) (*caseView
 		v.keys, err = h.Cases.List(gctx, casefile.Prefix(id))
 		return err
 	})
-	if sent == 0 {
+	if sent > 0 {
+		uploads = []string{casefile.UploadKey(id, sent)}
+	} else {
 		g.Go(func() (err error) {
 			uploads, err = h.Photos.List(gctx, casefile.UploadPrefix(id))
 			return err
@@ -83,9 +82,6 @@ func (h *Handler) lookAfter(ctx context.Context, id string, sent int) (*caseView
 	if err := h.read(ctx, v); err != nil {
 		return nil, fmt.Errorf("read case: %w", err)
 	}
-	if sent > 0 {
-		v.photo(sent)
-	}
 	for _, key := range uploads {
 		if _, n, ok := casefile.ParseUploadKey(key); ok {
 			v.photo(n)
@@ -95,16 +91,16 @@ func (h *Handler) lookAfter(ctx context.Context, id string, sent int) (*caseView
 	return v, nil
 }
 
-// readers is how many objects of a case are read at a time.
-const readers = 8
-
 func (h *Handler) read(ctx context.Context, v *caseView) error {
-	jobs := &reading{store: h.Cases}
-	jobs.group, jobs.ctx = errgroup.WithContext(ctx)
-	jobs.group.SetLimit(readers)
-	jobs.gaveUp = slices.ContainsFunc(v.keys, func(key string) bool {
+	jobs := cases.NewFetcher(ctx, h.Cases)
+	// Where something was given up, an estimate or a quote that is damaged may be
+	// why: it is left out, and the customer is told that a person has the case.
+	var damaged []error
+	if slices.ContainsFunc(v.keys, func(key string) bool {
 		return path.Base(key) == "failure.json" || path.Base(path.Dir(key)) == "failures"
-	})
+	}) {
+		damaged = []error{cases.ErrUnreadable}
+	}
 
 	var application, asked string
 	for _, key := range v.keys { // in order of their names
@@ -117,25 +113,25 @@ func (h *Handler) read(ctx context.Context, v *caseView) error {
 		case folder == "requests/" && strings.HasPrefix(base, "person-"):
 			asked = key
 		case folder == "quotes/":
-			fetchResult(jobs, key, func(q casefile.Quote) { v.quotes[base] = q })
+			cases.Fetch(jobs, key, func(q cases.Stored[casefile.Quote]) { v.quotes[base] = q.Object }, damaged...)
 		case folder == "decisions/":
-			fetch(jobs, key, func(d casefile.Decision) { v.decisions[casefile.DecisionCause(d.N)] = d })
+			cases.Fetch(jobs, key, func(d cases.Stored[casefile.Decision]) { v.decisions[casefile.DecisionCause(d.Object.N)] = d.Object })
 		case folder == "failures/":
-			fetch(jobs, key, func(f casefile.Failure) { v.failures[base] = f })
+			cases.Fetch(jobs, key, func(f cases.Stored[casefile.Failure]) { v.failures[base] = f.Object })
 		case strings.HasPrefix(folder, "photos/") && base == "estimate":
-			fetchResult(jobs, key, func(e casefile.Estimate) { v.photo(e.N).estimate = &e })
+			cases.Fetch(jobs, key, func(e cases.Stored[casefile.Estimate]) { v.photo(e.Object.N).estimate = &e.Object }, damaged...)
 		case strings.HasPrefix(folder, "photos/") && base == "failure":
-			fetch(jobs, key, func(f casefile.Failure) { v.photo(f.N).failure = &f })
+			cases.Fetch(jobs, key, func(f cases.Stored[casefile.Failure]) { v.photo(f.Object.N).failure = &f.Object })
 		}
 	}
 	if application == "" { // the secret was right, so the case stood once
 		return fmt.Errorf("no application: %w", cases.ErrUnreadable)
 	}
-	fetch(jobs, application, func(a casefile.Application) { v.application = a })
+	cases.Fetch(jobs, application, func(a cases.Stored[casefile.Application]) { v.application = a.Object })
 	if asked != "" {
-		fetch(jobs, asked, func(r casefile.PersonRequest) { v.asked = &r })
+		cases.Fetch(jobs, asked, func(r cases.Stored[casefile.PersonRequest]) { v.asked = &r.Object })
 	}
-	return jobs.group.Wait()
+	return jobs.Wait()
 }
 
 // photo returns the case's photo of that number, and makes room for it.
@@ -283,49 +279,4 @@ func quotable(a casefile.Application, read *casefile.Estimate, now time.Time) bo
 		return stated && a.Consent == nil
 	}
 	return stated || read != nil && read.Time.Before(a.Time)
-}
-
-// reading reads objects at the same time; what is done with each is done by one
-// at a time.
-type reading struct {
-	store caseStore
-	ctx   context.Context // of the request that reads; a reading does not outlive it
-	group *errgroup.Group
-	mu    sync.Mutex
-
-	gaveUp bool // something of the case was given up
-}
-
-// fetchResult reads an estimate or a quote. Where something was given up, one
-// that is damaged may be why: it is left out, and the customer is told that a
-// person has the case.
-func fetchResult[T any](r *reading, key string, use func(T)) {
-	r.group.Go(func() error {
-		err := readInto(r, key, use)
-		if r.gaveUp && errors.Is(err, cases.ErrUnreadable) {
-			return nil
-		}
-		return err
-	})
-}
-
-// fetch reads one object.
-func fetch[T any](r *reading, key string, use func(T)) {
-	r.group.Go(func() error { return readInto(r, key, use) })
-}
-
-// readInto reads one object now. One that was deleted since it was listed is left
-// out.
-func readInto[T any](r *reading, key string, use func(T)) error {
-	o, err := cases.Read[T](r.ctx, r.store, key)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	use(o.Object)
-	return nil
 }

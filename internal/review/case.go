@@ -10,14 +10,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/agequote/agequote/internal/casefile"
 	"github.com/agequote/agequote/internal/cases"
-	"github.com/agequote/agequote/internal/store"
 	"github.com/agequote/agequote/internal/underwriting"
 )
 
@@ -50,9 +46,6 @@ type Case struct {
 	keys         []string
 }
 
-// readers is how many objects of a case are read at a time.
-const readers = 8
-
 // Read reads a case: ErrNoCase, cases.ErrErased. Brief is enough to tell where
 // it stands.
 func Read(ctx context.Context, s reader, id string, brief bool) (*Case, error) {
@@ -67,18 +60,16 @@ func Read(ctx context.Context, s reader, id string, brief bool) (*Case, error) {
 		return nil, ErrNoCase
 	}
 	c := &Case{ID: id, keys: keys, Estimates: map[int]cases.Stored[casefile.Estimate]{}, Failures: map[string]casefile.Failure{}}
-	jobs := &reading{store: s}
-	jobs.group, jobs.ctx = errgroup.WithContext(ctx)
-	jobs.group.SetLimit(readers)
+	jobs := cases.NewFetcher(ctx, s)
 	c.fetch(jobs, brief)
-	if err := jobs.group.Wait(); err != nil {
+	if err := jobs.Wait(); err != nil {
 		return nil, fmt.Errorf("read case: %w", err)
 	}
 	c.sort()
 	return c, nil
 }
 
-func (c *Case) fetch(jobs *reading, brief bool) {
+func (c *Case) fetch(jobs *cases.Fetcher, brief bool) {
 	var application, reservation string
 	for _, key := range c.keys { // in order of their names
 		folder, name := path.Split(strings.TrimPrefix(key, casefile.Prefix(c.ID)))
@@ -87,37 +78,37 @@ func (c *Case) fetch(jobs *reading, brief bool) {
 		case folder == "application/":
 			application = key
 			if !brief {
-				fetch(jobs, key, func(a cases.Stored[casefile.Application]) { c.Applications = append(c.Applications, a) })
+				cases.Fetch(jobs, key, func(a cases.Stored[casefile.Application]) { c.Applications = append(c.Applications, a) })
 			}
 		case folder == "quotes/":
-			fetch(jobs, key, func(q cases.Stored[casefile.Quote]) { c.Quotes = append(c.Quotes, q) })
+			cases.Fetch(jobs, key, func(q cases.Stored[casefile.Quote]) { c.Quotes = append(c.Quotes, q) })
 		case folder == "failures/":
-			fetch(jobs, key, func(f cases.Stored[casefile.Failure]) { c.Failures[base] = f.Object })
+			cases.Fetch(jobs, key, func(f cases.Stored[casefile.Failure]) { c.Failures[base] = f.Object })
 		case strings.HasPrefix(folder, "photos/") && base == "failure":
-			fetch(jobs, key, func(f cases.Stored[casefile.Failure]) { c.Failures[casefile.PhotoCause(f.Object.N)] = f.Object })
+			cases.Fetch(jobs, key, func(f cases.Stored[casefile.Failure]) { c.Failures[casefile.PhotoCause(f.Object.N)] = f.Object })
 		case folder == "decisions/":
-			fetch(jobs, key, func(d cases.Stored[casefile.Decision]) { c.Decisions = append(c.Decisions, d) })
+			cases.Fetch(jobs, key, func(d cases.Stored[casefile.Decision]) { c.Decisions = append(c.Decisions, d) })
 		case folder == "requests/" && strings.HasPrefix(base, "person-"):
-			fetch(jobs, key, func(r cases.Stored[casefile.PersonRequest]) { c.Requests = append(c.Requests, r.Object) })
+			cases.Fetch(jobs, key, func(r cases.Stored[casefile.PersonRequest]) { c.Requests = append(c.Requests, r.Object) })
 		case folder == "complaints/":
-			fetch(jobs, key, func(r cases.Stored[casefile.Complaint]) { c.Complaints = append(c.Complaints, r.Object) })
+			cases.Fetch(jobs, key, func(r cases.Stored[casefile.Complaint]) { c.Complaints = append(c.Complaints, r.Object) })
 		case folder == "reservations/":
 			reservation = key
 		case brief && !slices.Contains(c.keys, casefile.Prefix(c.ID)+folder+"failure.json"):
 			// Where photo or quote failed, the estimate may be why.
 		case strings.HasPrefix(folder, "photos/") && base == "estimate":
-			fetch(jobs, key, func(e cases.Stored[casefile.Estimate]) { c.Estimates[e.Object.N] = e })
+			cases.Fetch(jobs, key, func(e cases.Stored[casefile.Estimate]) { c.Estimates[e.Object.N] = e })
 		case strings.HasPrefix(folder, "photos/") && base == "duplicates":
-			fetch(jobs, key, func(d cases.Stored[json.RawMessage]) { c.Duplicates = append(c.Duplicates, d.Object) })
+			cases.Fetch(jobs, key, func(d cases.Stored[json.RawMessage]) { c.Duplicates = append(c.Duplicates, d.Object) })
 		case folder == "openings/":
-			fetch(jobs, key, func(o cases.Stored[casefile.Opening]) { c.Openings = append(c.Openings, o) })
+			cases.Fetch(jobs, key, func(o cases.Stored[casefile.Opening]) { c.Openings = append(c.Openings, o) })
 		}
 	}
 	if brief && application != "" {
-		fetch(jobs, application, func(a cases.Stored[casefile.Application]) { c.Applications = append(c.Applications, a) })
+		cases.Fetch(jobs, application, func(a cases.Stored[casefile.Application]) { c.Applications = append(c.Applications, a) })
 	}
 	if reservation != "" {
-		fetch(jobs, reservation, func(r cases.Stored[casefile.Reservation]) { c.Reservation = &r.Object })
+		cases.Fetch(jobs, reservation, func(r cases.Stored[casefile.Reservation]) { c.Reservation = &r.Object })
 	}
 }
 
@@ -311,30 +302,4 @@ func (c *Case) last(prefix string) int {
 		}
 	}
 	return highest
-}
-
-// reading reads objects at the same time; what is done with each is done by one
-// at a time.
-type reading struct {
-	store getter
-	ctx   context.Context // of the request that reads; a reading does not outlive it
-	group *errgroup.Group
-	mu    sync.Mutex
-}
-
-// fetch reads one object. One that was deleted since it was listed is left out.
-func fetch[T any](r *reading, key string, use func(cases.Stored[T])) {
-	r.group.Go(func() error {
-		o, err := cases.Read[T](r.ctx, r.store, key)
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		use(o)
-		return nil
-	})
 }

@@ -113,8 +113,7 @@ func (d *Decoder) Decode(scale int) (image.Image, error) {
 	}
 	units := d.units()
 	img := d.allocate(units, scale)
-	d.bits = bits{b: d.file, i: d.start}
-	d.left, d.next = d.restart, rst0
+	d.restore(row{bits: bits{b: d.file, i: d.start}, left: d.restart, next: rst0})
 	d.rows = nil
 	var rows []row
 	for y := range units.Max.Y {
@@ -342,7 +341,6 @@ func (d *Decoder) allocate(units image.Rectangle, scale int) image.Image {
 		}
 		c.stride = units.Dx() * c.across * c.width
 		c.pixels = make([]byte, c.stride*units.Dy()*c.down*c.height)
-		c.dc = 0
 	}
 
 	w, h := d.unitSize(scale)
